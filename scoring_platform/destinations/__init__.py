@@ -1,0 +1,1 @@
+"""Systems the platform writes to: one module per CRM and per channel."""

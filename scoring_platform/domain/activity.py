@@ -1,0 +1,151 @@
+"""One row per customer and active day: the compact facts that everything else reads.
+
+Belongs here: raw events to daily counts and amounts. Does not belong here: windows and scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import ibis
+import ibis.expr.types as ir
+
+from scoring_platform.contracts.columns import MONEY
+from scoring_platform.contracts.derived import CUSTOMER_ACTIVITY
+from scoring_platform.domain import normalise
+from scoring_platform.domain.identity import node
+
+_MEASURES = [name for name in CUSTOMER_ACTIVITY.columns if name not in CUSTOMER_ACTIVITY.key]
+
+
+@dataclass(frozen=True)
+class Events:
+    """Raw event tables of the days to be computed, with ``as_of``."""
+
+    orders: ir.Table
+    email_events: ir.Table
+    web_activity: ir.Table
+    tickets: ir.Table
+    events: ir.Table
+
+
+def activity(
+    raw: Events,
+    owners: ir.Table,
+    tracking: ir.Table,
+    *,
+    shop: str,
+    tracking_default: Literal["granted", "denied"],
+) -> ir.Table:
+    """Return the daily facts of every known customer who was active.
+
+    Args:
+        raw: Raw events of the days.
+        owners: Identifier to customer (``node``, ``customer_id``).
+        tracking: Tracking consent at the end of each day (``consent.states``).
+        shop: Source whose customer ids other systems name.
+        tracking_default: State of a customer without a decision.
+    """
+    parts = [
+        _orders(_owned(raw.orders, owners, _order_node(raw.orders))),
+        _email(_owned(raw.email_events, owners, node("email", normalise.email(raw.email_events.email)))),
+        _web(raw.web_activity, owners, tracking, shop=shop, tracking_default=tracking_default),
+        _tickets(_owned(raw.tickets, owners, node("email", normalise.email(raw.tickets.email)))),
+        _events(_owned(raw.events, owners, _event_node(raw.events, shop))),
+    ]
+    rows = ibis.union(*[_padded(part) for part in parts])
+    sums = {name: rows[name].sum() for name in _MEASURES if name != "purchase_day"}
+    daily = rows.group_by(["customer_id", "as_of"]).aggregate(purchase_day=rows.purchase_day.max(), **sums)
+    return daily.mutate(active_on=daily.as_of)
+
+
+def _owned(table: ir.Table, owners: ir.Table, named: ir.Value) -> ir.Table:
+    return table.mutate(node=named).inner_join(owners, "node")
+
+
+def _order_node(orders: ir.Table) -> ir.Value:
+    """An order belongs to its account; a guest's to the e-mail address."""
+    return ibis.coalesce(
+        node("customer_ref", normalise.reference(orders.customer_ref), orders.source),
+        node("email", normalise.email(orders.email)),
+    )
+
+
+def _event_node(events: ir.Table, shop: str) -> ir.Value:
+    return ibis.coalesce(
+        node("customer_ref", normalise.reference(events.customer_ref), shop),
+        node("email", normalise.email(events.email)),
+        node("client_id", normalise.reference(events.client_id)),
+    )
+
+
+def _orders(orders: ir.Table) -> ir.Table:
+    """A purchase is a paid order; a refund lowers the day of its order, a return without one its own day."""
+    paid = orders.status == "paid"
+    return orders.filter(paid | (orders.status == "returned")).select(
+        "customer_id",
+        "as_of",
+        orders=paid.cast("int64"),
+        purchase_day=paid.cast("int64"),
+        revenue=paid.ifelse(orders.total_amount_reporting, ibis.literal(0, type=MONEY)),
+        refunds=orders.refunded_amount_reporting,
+    )
+
+
+def _email(events: ir.Table) -> ir.Table:
+    """Opens by machines do not count; a mail both sent and delivered counts once."""
+    person = ~events.machine.fill_null(False)
+    daily = events.group_by(["customer_id", "as_of"]).aggregate(
+        sent=(events.kind == "sent").sum(),
+        delivered=(events.kind == "delivered").sum(),
+        email_opens=((events.kind == "open") & person).sum(),
+        email_clicks=(events.kind == "click").sum(),
+        email_unsubscribes=events.kind.isin(["unsubscribe", "complaint"]).sum(),
+    )
+    return daily.mutate(email_sent=ibis.greatest(daily.sent, daily.delivered)).drop("sent", "delivered")
+
+
+def _web(
+    web: ir.Table, owners: ir.Table, tracking: ir.Table, *, shop: str, tracking_default: Literal["granted", "denied"]
+) -> ir.Table:
+    named = ibis.coalesce(
+        node("customer_ref", normalise.reference(web.customer_ref), shop),
+        node("client_id", normalise.reference(web.client_id)),
+    )
+    owned = _owned(web, owners, named)
+    allowed = tracking.filter((tracking.channel == "web") & (tracking.purpose == "tracking"))
+    joined = owned.left_join(allowed.select("customer_id", "as_of", "state"), ["customer_id", "as_of"])
+    seen = joined.filter(joined.state.fill_null(tracking_default) == "granted")
+    return seen.select(
+        "customer_id",
+        "as_of",
+        web_sessions=seen.sessions,
+        web_pageviews=seen.pageviews,
+        web_engaged_seconds=seen.engaged_seconds,
+        web_conversions=seen.conversions,
+    )
+
+
+def _tickets(tickets: ir.Table) -> ir.Table:
+    return tickets.select(
+        "customer_id",
+        "as_of",
+        tickets=ibis.literal(1, type="int64"),
+        tickets_bad=(tickets.satisfaction == "bad").fill_null(False).cast("int64"),
+        tickets_good=(tickets.satisfaction == "good").fill_null(False).cast("int64"),
+    )
+
+
+def _events(events: ir.Table) -> ir.Table:
+    return events.select("customer_id", "as_of", events=ibis.literal(1, type="int64"))
+
+
+def _padded(part: ir.Table) -> ir.Table:
+    """Give every part all measures, so that parts can be stacked."""
+    columns = {
+        name: part[name].cast(kind) if name in part.columns else ibis.literal(0, type=kind)
+        for name, kind in CUSTOMER_ACTIVITY.schema.items()
+        if name in _MEASURES
+    }
+    return part.select("customer_id", "as_of", **columns)

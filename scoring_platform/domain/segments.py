@@ -1,0 +1,124 @@
+"""The one segment of every customer, and who moved.
+
+A rule has conditions to enter and wider ones to stay. On a day a customer is decisively in (all enter conditions hold),
+decisively out (a stay condition fails) or undecided; membership is the last decisive day within the look-back, so it is
+a pure function of a bounded past. The first rule a customer is a member of gives the segment; the fallback the rest.
+
+Belongs here: conditions to segment, segment to transition. Does not belong here: scores.
+"""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+
+from scoring_platform.config.scoring import Condition, SegmentRule, Segments
+
+MEASURED = ("recency_days", "tenure_days", "order_days", "frequency", "monetary", "r", "f", "m", "total_score", "churn_risk")
+
+
+def with_tenure(scored: ir.Table) -> ir.Table:
+    """Return ``tenure_days``, days since the first purchase day, beside each row; null when never bought."""
+    return scored.mutate(tenure_days=scored.as_of.delta(scored.first_order_on, unit="day"))
+
+
+def undecided(measured: ir.Table, rules: Segments) -> ir.Table:
+    """Return customers for whom some rule is undecided on some day: they need the look-back."""
+    open_rules = [
+        ~_holds(measured, rule.enter) & _holds(measured, _stay(rule)) for rule in rules.rules if rule.stay is not None
+    ]
+    if not open_rules:
+        return measured.filter(ibis.literal(False)).select("customer_id").distinct()
+    return measured.filter(ibis.or_(*open_rules)).select("customer_id").distinct()
+
+
+def segments(measured: ir.Table, past: ir.Table, rules: Segments) -> ir.Table:
+    """Return the segment of every row of ``measured``.
+
+    Args:
+        measured: Day, customer and the measures that conditions name, for the days to compute.
+        past: The same for undecided customers, for those days and the look-back before each.
+        rules: The ordered rules.
+
+    Returns:
+        Columns as_of, customer_id, segment.
+    """
+    decided = _last_decisive(measured, past, rules)
+    joined = measured.left_join(decided, ["as_of", "customer_id"])
+    cases = [(_member(joined, rule), ibis.literal(rule.segment)) for rule in rules.rules]
+    return joined.select("as_of", "customer_id", segment=ibis.cases(*cases, else_=ibis.literal(rules.fallback)))
+
+
+def transitions(today: ir.Table, yesterday: ir.Table, profiles: ir.Table) -> ir.Table:
+    """Return who moved: customers in another segment than the day before, baseline days apart.
+
+    Args:
+        today: Segments of the days (as_of, customer_id, segment).
+        yesterday: Segments of the days before, with ``as_of`` already moved to the day that follows, and ``entered_on``.
+        profiles: customer_profiles of the days.
+    """
+    before = yesterday.select("as_of", "customer_id", from_segment=yesterday.segment)
+    moved = today.inner_join(before, ["as_of", "customer_id"])
+    moved = moved.filter(moved.segment != moved.from_segment)
+    value = profiles.select("as_of", "customer_id", "baseline", value_at_stake=profiles.net_spend_365d)
+    joined = moved.inner_join(value, ["as_of", "customer_id"])
+    return joined.filter(~joined.baseline).select(
+        "as_of",
+        "customer_id",
+        "from_segment",
+        to_segment=joined.segment,
+        entered_on=joined.as_of,
+        value_at_stake=joined.value_at_stake,
+    )
+
+
+def _stay(rule: SegmentRule) -> Condition:
+    return rule.enter if rule.stay is None else rule.stay
+
+
+def _holds(table: ir.Table, condition: Condition) -> ir.BooleanValue:
+    """Whether all ranges hold; an unknown measure is in no range."""
+    parts: list[ir.BooleanValue] = []
+    for measure, limits in sorted(condition.items()):
+        value = table[measure].cast("float64")
+        if limits.min is not None:
+            parts.append(value >= limits.min)
+        if limits.max is not None:
+            parts.append(value <= limits.max)
+    return ibis.and_(*parts).fill_null(False)
+
+
+def _last_decisive(measured: ir.Table, past: ir.Table, rules: Segments) -> ir.Table:
+    """Return per day and undecided customer the last day each rule was entered and left within the look-back."""
+    marks = past.select("customer_id", "as_of", **_marks(past, rules))
+    days = measured.select("as_of").distinct()
+    first = days.as_of - ibis.interval(days=rules.look_back_days)
+    seen = days.join(
+        marks.rename(marked_on="as_of"), [marks.as_of <= days.as_of, marks.as_of > first]
+    )
+    found: dict[str, ir.Value] = {}
+    for rule in rules.rules:
+        if rule.stay is not None:
+            found[f"in_{rule.segment}"] = seen.marked_on.max(where=seen[f"enter_{rule.segment}"])
+            found[f"out_{rule.segment}"] = seen.marked_on.max(where=seen[f"leave_{rule.segment}"])
+    if not found:
+        found = {"_none": seen.count()}
+    return seen.group_by(["as_of", "customer_id"]).aggregate(**found)
+
+
+def _marks(past: ir.Table, rules: Segments) -> dict[str, ir.Value]:
+    marks: dict[str, ir.Value] = {}
+    for rule in rules.rules:
+        if rule.stay is not None:
+            marks[f"enter_{rule.segment}"] = _holds(past, rule.enter)
+            marks[f"leave_{rule.segment}"] = ~_holds(past, rule.stay)
+    return marks
+
+
+def _member(joined: ir.Table, rule: SegmentRule) -> ir.BooleanValue:
+    now = _holds(joined, rule.enter)
+    if rule.stay is None:
+        return now
+    entered, left = joined[f"in_{rule.segment}"], joined[f"out_{rule.segment}"]
+    kept = entered.notnull() & (left.isnull() | (entered > left))
+    return now | (_holds(joined, rule.stay) & kept.fill_null(False))

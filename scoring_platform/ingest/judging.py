@@ -1,0 +1,267 @@
+"""Judges staged raw rows: types, contract rules, time, currency.
+
+Every staged row ends up in one temporary table with its typed columns, its business day, its payload as given and, when
+it cannot be used, the reason. Nothing is dropped here.
+
+Belongs here: text to type, row to reason. Does not belong here: which days are published (``loading``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+from scoring_platform.contracts.columns import INSTANT, MONEY
+from scoring_platform.contracts.rules import row_rules
+from scoring_platform.contracts.table import ORDER_TIME, Table
+from scoring_platform.errors import ConfigurationError
+from scoring_platform.lake.engine import DuckDBEngine, literal, quoted, sql_type
+
+_KINDS = {
+    "decimal(18, 4)": "an amount",
+    "int64": "a whole number",
+    "float64": "a number",
+    "date": "a date",
+    "boolean": "true or false",
+}
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The reporting currency and the rates into it, by currency and month."""
+
+    reporting: str | None
+    rates: Mapping[str, Mapping[str, Decimal]]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What rows are judged by.
+
+    Attributes:
+        source: Name of the source, written into every row.
+        zone: Business time zone.
+        source_zone: Zone of times without an offset.
+        extracted_at: Instant of the extraction.
+        future_tolerance: How much later than the extraction an event may be.
+        rates: Currency rates.
+    """
+
+    source: str
+    zone: ZoneInfo
+    source_zone: ZoneInfo
+    extracted_at: datetime
+    future_tolerance: timedelta
+    rates: Rates
+
+
+def judge(engine: DuckDBEngine, table: Table, folder: Path, *, by: Judgement, orders: ir.Table | None = None) -> ir.Table:
+    """Return the staged rows below ``folder`` as a temporary table.
+
+    It has the contract's columns, ``as_of`` (business day, null when unreadable), ``_payload`` (the row as given, JSON),
+    ``_key`` (its key as text) and ``_reason`` (null for a good row).
+
+    Args:
+        engine: The engine.
+        table: The raw table.
+        folder: Where the source's rows were staged.
+        by: What to judge by.
+        orders: Published orders, for tables whose day and currency come from their order.
+    """
+    typed = _typed(engine, table, folder, by)
+    if table.day_from:
+        assert orders is not None
+        typed = _with_order(typed, orders, by.zone)
+    else:
+        typed = typed.mutate(as_of=_business_day(table, typed, by))
+    typed = _with_reporting_amounts(table, typed, by.rates)
+    reasons = [typed["_cast_reason"], *_rule_reasons(table, typed), *_time_reasons(table, typed, by)]
+    if table.day_from:
+        reasons.append(ibis.ifelse(typed["_order_found"], ibis.null(str), "order_id is not a published order"))
+    if table.amounts:
+        reasons.append(_currency_reason(typed, by.rates))
+    joined = ibis.literal("; ").join([reason.fill_null("") for reason in reasons]).re_replace(r"^(; )+|(; )+$", "")
+    joined = joined.re_replace(r"(; ){2,}", "; ")
+    judged = typed.mutate(_reason=joined.nullif(""), _key=_key_text(table, typed))
+    return engine.materialise(judged.select(*table.schema.names, "as_of", "_payload", "_key", "_reason"))
+
+
+def _typed(engine: DuckDBEngine, table: Table, folder: Path, by: Judgement) -> ir.Table:
+    files = literal(str(folder / "*.parquet"))
+    given = {
+        row[0]: row[1] for row in engine.connection.execute(f"DESCRIBE SELECT * FROM read_parquet({files})").fetchall()
+    }
+    given = {name: kind for name, kind in given.items() if name in table.given_columns}
+    casts, reasons = [], []
+    for name in table.given_columns:
+        kind = INSTANT if name == ORDER_TIME else table.schema[name]
+        casts.append(f"{_cast(table, name, given.get(name), kind)} AS {quoted(name)}")
+        if name in given and not kind.is_string():
+            words = _KINDS.get(str(kind), "a time")
+            reasons.append(
+                f"CASE WHEN {_cast(table, name, given[name], kind)} IS NULL AND "
+                f"nullif(trim(CAST({quoted(name)} AS VARCHAR)), '') IS NOT NULL "
+                f"THEN {literal(f'{name} is not {words}')} END"
+            )
+    payload = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in given)
+    # Casts of times without an offset follow the session's zone; the result is an instant.
+    engine.connection.execute(f"SET TimeZone = '{by.source_zone.key}'")
+    try:
+        frame = engine.materialise(
+            engine.ibis.sql(
+                f"SELECT {', '.join(casts)}, {literal(by.source)} AS source, "
+                f"CAST(to_json(struct_pack({payload})) AS VARCHAR) AS _payload, "
+                f"nullif(concat_ws('; ', {', '.join(reasons) or 'NULL'}), '') AS _cast_reason "
+                f"FROM read_parquet({files})"
+            )
+        )
+    finally:
+        engine.connection.execute("SET TimeZone = 'UTC'")
+    return _with_defaults(table, frame)
+
+
+def _cast(table: Table, name: str, given: str | None, kind: dt.DataType) -> str:
+    if given is None:
+        default = "'{}'" if (table.columns[name].metadata or {}).get("unit") == "JSON" and name in table.columns else "NULL"
+        return f"CAST({default} AS {sql_type(kind)})"
+    value = quoted(name)
+    if kind.is_string():
+        return _cast_text(table, name, given)
+    if kind.is_integer():
+        number = f"TRY_CAST({value} AS DOUBLE)"
+        return f"CASE WHEN {number} = floor({number}) THEN TRY_CAST({number} AS BIGINT) END"
+    if given == "VARCHAR":
+        value = f"nullif(trim({value}), '')"
+    if kind.is_date() and given == "VARCHAR":
+        value = f"left({value}, 10)"
+    return f"TRY_CAST({value} AS {sql_type(kind)})"
+
+
+def _cast_text(table: Table, name: str, given: str) -> str:
+    value = quoted(name)
+    if (table.columns[name].metadata or {}).get("unit") == "JSON":
+        text = f"CAST(CASE WHEN {value} IS NOT NULL THEN to_json({value}) END AS VARCHAR)" if given != "VARCHAR" else value
+        return f"coalesce(nullif(trim({text}), ''), '{{}}')"
+    if given in {"DOUBLE", "FLOAT"}:  # an id column with gaps is read as 17850.0
+        value = f"CASE WHEN {value} = floor({value}) THEN CAST(CAST({value} AS HUGEINT) AS VARCHAR) ELSE CAST({value} AS VARCHAR) END"
+    return f"nullif(trim(CAST({value} AS VARCHAR)), '')"
+
+
+def _with_defaults(table: Table, typed: ir.Table) -> ir.Table:
+    """A source that does not tell when it last changed a row changed it when it happened."""
+    when = ORDER_TIME if table.day_from else table.day_column
+    if "updated_at" in table.columns and when and typed[when].type().is_timestamp():
+        return typed.mutate(updated_at=ibis.coalesce(typed["updated_at"], typed[when]))
+    return typed
+
+
+def _business_day(table: Table, typed: ir.Table, by: Judgement) -> ir.Column:
+    assert table.day_column is not None
+    value = typed[table.day_column]
+    return local_day(value, by.zone) if value.type().is_timestamp() else value
+
+
+@ibis.udf.scalar.builtin(name="timezone")
+def _in_zone(zone: str, instant: dt.Timestamp("UTC")) -> dt.timestamp:  # type: ignore[valid-type, empty-body]
+    """DuckDB's ``timezone``: the wall-clock time of an instant in a zone."""
+
+
+def local_day(instant: ir.Column, zone: ZoneInfo) -> ir.Column:
+    """Return the calendar day of ``instant`` in ``zone``."""
+    return _in_zone(ibis.literal(zone.key), instant).cast("date")
+
+
+def _with_order(typed: ir.Table, orders: ir.Table, zone: ZoneInfo) -> ir.Table:
+    found = orders.select(
+        "source",
+        "order_id",
+        _order_day=orders.as_of,
+        _order_currency=orders.currency,
+        _order_updated=orders.updated_at,
+    )
+    joined = typed.left_join(found, ["source", "order_id"])
+    return joined.mutate(
+        as_of=ibis.coalesce(joined._order_day, local_day(joined[ORDER_TIME], zone)),
+        currency=joined._order_currency,
+        updated_at=ibis.coalesce(joined.updated_at, joined._order_updated),
+        _order_found=joined._order_day.notnull(),
+    )
+
+
+def _with_reporting_amounts(table: Table, typed: ir.Table, rates: Rates) -> ir.Table:
+    if not table.amounts:
+        return typed
+    factor = _factor(typed, rates)
+    amounts = {f"{name}_reporting": (typed[name] * factor).round(4).cast(MONEY) for name in table.amounts}
+    return typed.mutate(**amounts)
+
+
+def _factor(typed: ir.Table, rates: Rates) -> ir.Value:
+    """The rate of the row's currency in the month of its day; null when there is none."""
+    kind = dt.Decimal(18, 8)
+    month = typed["as_of"].strftime("%Y-%m")
+    cases: list[tuple[ir.BooleanValue, ir.Value]] = []
+    if rates.reporting:
+        cases.append((typed["currency"] == rates.reporting, ibis.literal(Decimal(1), type=kind)))
+    for currency, by_month in sorted(rates.rates.items()):
+        for key, rate in sorted(by_month.items()):
+            cases.append(((typed["currency"] == currency) & (month == key), ibis.literal(rate, type=kind)))
+    return ibis.cases(*cases, else_=ibis.null(kind)) if cases else ibis.null(kind)
+
+
+def _currency_reason(typed: ir.Table, rates: Rates) -> ir.Value:
+    missing = typed["currency"].notnull() & typed["as_of"].notnull() & _factor(typed, rates).isnull()
+    words = ibis.literal("currency has no rate from ") + typed["currency"] + f" to {rates.reporting} in "
+    return ibis.ifelse(missing, words + typed["as_of"].strftime("%Y-%m"), ibis.null(str))
+
+
+def _rule_reasons(table: Table, typed: ir.Table) -> list[ir.Value]:
+    judged_elsewhere = {f"{name}_reporting" for name in table.amounts}
+    if table.day_from:
+        judged_elsewhere |= {"currency", "updated_at"}
+    failed_cast = typed["_cast_reason"].fill_null("")
+    return [
+        ibis.ifelse(
+            rule.violated & ~failed_cast.contains(f"{rule.column} is not "), ibis.literal(rule.reason), ibis.null(str)
+        )
+        for rule in row_rules(table, typed)
+        if rule.column not in judged_elsewhere
+    ]
+
+
+def _time_reasons(table: Table, typed: ir.Table, by: Judgement) -> list[ir.Value]:
+    when = ORDER_TIME if table.day_from else table.day_column
+    assert when is not None
+    limit = by.extracted_at + by.future_tolerance
+    value = typed[when]
+    late = value > ibis.literal(limit, type=INSTANT) if value.type().is_timestamp() else value > limit.astimezone(by.zone).date()
+    return [ibis.ifelse(late, ibis.literal(f"{when} is in the future"), ibis.null(str))]
+
+
+def _key_text(table: Table, typed: ir.Table) -> ir.Value:
+    return ibis.literal("\x1f").join([typed[name].cast(str).fill_null("") for name in table.key])
+
+
+def reporting_currency(configured: str | None, seen: list[str]) -> str | None:
+    """Return the reporting currency: the configured one, else the only one seen.
+
+    Raises:
+        ConfigurationError: Several currencies were seen and none is configured.
+    """
+    if configured is not None:
+        return configured
+    if len(seen) > 1:
+        msg = (
+            f"orders come in several currencies ({', '.join(sorted(seen))}): set currency.reporting, and currency.rates "
+            "by month for the others"
+        )
+        raise ConfigurationError(msg)
+    return seen[0] if seen else None

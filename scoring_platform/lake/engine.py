@@ -1,0 +1,170 @@
+"""The DuckDB engine over the lake: published days in as Ibis tables, Ibis expressions out as Parquet.
+
+Belongs here: reading pinned versions, writing a staged result, its fingerprints. Does not belong here: contracts and
+publishing decisions (``audit``, ``write``), SQL about the business (``domain``).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+
+from scoring_platform.contracts.table import Table
+from scoring_platform.lake.tree import Lake, Version
+
+
+@dataclass(frozen=True)
+class StagedDay:
+    """The rows of one day, written but not published."""
+
+    day: date | None
+    folder: Path
+    rows: int
+    fingerprint: str
+
+
+class DuckDBEngine:
+    """Reads and writes lake tables through one DuckDB connection, which the caller opens and closes."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+        self.connection = connection
+        self.lake = lake
+        connection.execute("SET TimeZone = 'UTC'")
+        self.ibis = ibis.duckdb.from_connection(connection)
+        self._names = 0
+
+    def read(self, table: Table, days: Iterable[date]) -> ir.Table:
+        """Return the rows of the published ``days`` of ``table`` with their ``as_of``; none gives an empty table."""
+        return self.scan(table, self.lake.pin(table.name, days))
+
+    def scan(self, table: Table, versions: Sequence[Version]) -> ir.Table:
+        """Return the rows of pinned versions, with ``as_of`` from the folder name when the table has days."""
+        dated = table.partition != "current"
+        files = [file for version in versions for file in version.files]
+        columns = ", ".join(quoted(name) for name in table.schema)
+        if not files:
+            return self.ibis.sql(_empty_sql(table, dated=dated))
+        paths = ", ".join(literal(file) for file in files)
+        if not dated:
+            return self.ibis.sql(f"SELECT {columns} FROM read_parquet([{paths}])")
+        # The explicit partition value comes from the folder, whatever other name=value parts the path has.
+        return self.ibis.sql(
+            f"SELECT {columns}, CAST(as_of AS DATE) AS as_of FROM read_parquet([{paths}], "
+            "hive_partitioning = true, hive_types_autocast = false)"
+        )
+
+    def materialise(self, expression: ir.Table) -> ir.Table:
+        """Compute ``expression`` once into a temporary table and return it."""
+        self._names += 1
+        name = f"materialised_{self._names}"
+        return self.ibis.create_table(name, expression, temp=True)
+
+    def stage(self, table: Table, expression: ir.Table, days: Sequence[date], *, folder: Path) -> list[StagedDay]:
+        """Write ``expression`` below ``folder``, a day per sub-folder, and fingerprint every day of ``days``.
+
+        ``expression`` has the contract's columns and, unless the table is unpartitioned, ``as_of``. Days of ``days``
+        without rows get an empty file; rows of other days are left out.
+        """
+        if table.partition == "current":
+            return [self._stage_current(table, expression, folder)]
+        columns = _cast_columns(table)
+        order = ", ".join(quoted(name) for name in table.key)
+        wanted = ", ".join(f"DATE '{day}'" for day in days)
+        self.connection.execute(
+            f"COPY (SELECT {columns}, as_of FROM ({self.ibis.compile(expression)}) WHERE as_of IN ({wanted}) "
+            f"ORDER BY as_of, {order}) TO {literal(str(folder))} (FORMAT parquet, COMPRESSION zstd, "
+            "PARTITION_BY (as_of), WRITE_PARTITION_COLUMNS false, OVERWRITE_OR_IGNORE true, "
+            "FILENAME_PATTERN 'rows_{uuid}')"
+        )
+        found = self._fingerprints(table, folder)
+        return [self._staged_day(table, day, folder, found.get(day)) for day in days]
+
+    def staged_rows(self, table: Table, folder: Path) -> ir.Table:
+        """Return what ``stage`` wrote below ``folder``, with ``as_of`` (null when unpartitioned)."""
+        columns = ", ".join(quoted(name) for name in table.schema)
+        if table.partition == "current":
+            files = literal(str(folder / "*.parquet"))
+            return self.ibis.sql(f"SELECT {columns}, CAST(NULL AS DATE) AS as_of FROM read_parquet({files})")
+        files = literal(str(folder / "*" / "*.parquet"))
+        return self.ibis.sql(
+            f"SELECT {columns}, CAST(as_of AS DATE) AS as_of FROM read_parquet({files}, hive_partitioning = true, "
+            "hive_types_autocast = false)"
+        )
+
+    def _stage_current(self, table: Table, expression: ir.Table, folder: Path) -> StagedDay:
+        target = folder / _file_name()
+        self.connection.execute(
+            f"COPY (SELECT {_cast_columns(table)} FROM ({self.ibis.compile(expression)})) TO {literal(str(target))} "
+            "(FORMAT parquet, COMPRESSION zstd)"
+        )
+        row = self.connection.execute(
+            f"SELECT count(*), {_FINGERPRINT} FROM read_parquet({literal(str(target))}) AS rows"
+        ).fetchone()
+        assert row is not None
+        return StagedDay(None, folder, row[0], _version_name(row[0], row[1]))
+
+    def _fingerprints(self, table: Table, folder: Path) -> dict[date, tuple[int, int]]:
+        if not any(folder.iterdir()):
+            return {}
+        columns = ", ".join(quoted(name) for name in table.schema)
+        rows = self.connection.execute(
+            f"SELECT as_of, count(*), {_FINGERPRINT} FROM (SELECT CAST(as_of AS DATE) AS as_of, ROW({columns}) AS rows "
+            f"FROM read_parquet({literal(str(folder / '*' / '*.parquet'))}, hive_partitioning = true, "
+            "hive_types_autocast = false)) GROUP BY as_of"
+        ).fetchall()
+        return {day: (count, total) for day, count, total in rows}
+
+    def _staged_day(self, table: Table, day: date, folder: Path, found: tuple[int, int] | None) -> StagedDay:
+        count, total = found or (0, 0)
+        target = folder / f"as_of={day.isoformat()}"
+        if not found:
+            target.mkdir(parents=True, exist_ok=True)
+            empty = _empty_sql(table, dated=False)
+            self.connection.execute(f"COPY ({empty}) TO {literal(str(target / _file_name()))} (FORMAT parquet)")
+        return StagedDay(day, target, count, _version_name(count, total))
+
+
+_FINGERPRINT = "coalesce(sum(hash(rows)::HUGEINT), 0)"
+
+
+def _file_name() -> str:
+    """Name a file uniquely: the engine opens a file twice, and must never meet another version under one name."""
+    return f"rows_{uuid.uuid4().hex}.parquet"
+
+
+def _version_name(rows: int, total: int) -> str:
+    return f"{rows:x}-{total % 2**64:016x}"
+
+
+def _cast_columns(table: Table) -> str:
+    """Select the contract's columns in its types: a sum of integers or decimals comes wider than it went in."""
+    return ", ".join(f"CAST({quoted(name)} AS {sql_type(kind)}) AS {quoted(name)}" for name, kind in table.schema.items())
+
+
+def _empty_sql(table: Table, *, dated: bool) -> str:
+    typed = [f"CAST(NULL AS {sql_type(kind)}) AS {quoted(name)}" for name, kind in table.schema.items()]
+    if dated:
+        typed.append("CAST(NULL AS DATE) AS as_of")
+    return f"SELECT {', '.join(typed)} WHERE false"
+
+
+def sql_type(kind: ibis.DataType) -> str:
+    """Return DuckDB's name of an Ibis type."""
+    return str(ibis.backends.sql.datatypes.DuckDBType.to_string(kind))
+
+
+def quoted(name: str) -> str:
+    """Quote an identifier for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quote a string for SQL."""
+    return "'" + text.replace("'", "''") + "'"

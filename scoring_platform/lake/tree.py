@@ -1,0 +1,217 @@
+"""The lake's folders: immutable versions and the links that publish them.
+
+A day is published at ``<table>/as_of=YYYY-MM-DD``, a relative link to a version folder under ``.versions``. Publishing
+swaps the link in one step, so a reader sees the old day or the new one and a killed run leaves the old one. Readers
+resolve links once (``pin``) and then read files that never change.
+
+Belongs here: names, links, versions and their collection. Does not belong here: what is in the files (see ``engine``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from scoring_platform.errors import ConfigurationError
+
+CURRENT = "current"
+KEEP_UNLINKED = timedelta(hours=1)
+KEEP_STAGED = timedelta(days=1)
+_INFO = "_version.json"
+_FLUSH_ONE_BY_ONE = 32
+
+
+@dataclass(frozen=True)
+class Version:
+    """One immutable version of one published day.
+
+    Attributes:
+        table: The table.
+        day: The business day; None for an unpartitioned table.
+        version: Fingerprint of its rows: equal rows give an equal version.
+        folder: Where its Parquet files are.
+        rows: Number of rows.
+        info: What was recorded with it, such as ``config_version`` and ``inputs``.
+    """
+
+    table: str
+    day: date | None
+    version: str
+    folder: Path
+    rows: int
+    info: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def files(self) -> list[str]:
+        """The Parquet files, by absolute path."""
+        return sorted(str(path) for path in self.folder.iterdir() if path.suffix == ".parquet")
+
+
+class Lake:
+    """The tree of published days under one root folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def days(self, table: str, *, first: date | None = None, last: date | None = None) -> list[date]:
+        """Return the published days of ``table`` within [first, last], oldest first."""
+        try:
+            names = os.listdir(self.root / table)
+        except FileNotFoundError:
+            return []
+        days = sorted(date.fromisoformat(name[6:]) for name in names if name.startswith("as_of="))
+        return [day for day in days if (first is None or day >= first) and (last is None or day <= last)]
+
+    def tables(self) -> list[str]:
+        """Return the names of all tables with at least one published day."""
+        if not self.root.is_dir():
+            return []
+        names = sorted(path.name for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return [name for name in names if name != "quarantine" and any((self.root / name).iterdir())]
+
+    def latest(self, table: str, *, last: date | None = None) -> date | None:
+        """Return the greatest published day of ``table`` up to ``last``."""
+        days = self.days(table, last=last)
+        return days[-1] if days else None
+
+    def version(self, table: str, day: date | None) -> Version | None:
+        """Resolve the published version of one day once; None when it is not published."""
+        try:
+            target = os.readlink(self._link(table, day))
+        except FileNotFoundError:
+            return None
+        folder = (self._link(table, day).parent / target).resolve()
+        info = json.loads((folder / _INFO).read_text(encoding="utf-8"))
+        return Version(table, day, folder.name, folder, info.pop("rows"), info)
+
+    def version_id(self, table: str, day: date | None) -> str | None:
+        """Return only the fingerprint of a published day, without reading its folder."""
+        try:
+            return os.path.basename(os.readlink(self._link(table, day)))
+        except FileNotFoundError:
+            return None
+
+    def pin(self, table: str, days: Iterable[date]) -> list[Version]:
+        """Resolve many days at once; unpublished ones are left out."""
+        found = (self.version(table, day) for day in days)
+        return [version for version in found if version is not None]
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """Give an empty folder on the same file system, removed afterwards."""
+        folder = self.root / ".staging" / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(
+        self, table: str, day: date | None, staged: Path, *, version: str, rows: int, info: Mapping[str, Any]
+    ) -> Version:
+        """Make the Parquet files in the folder ``staged`` the published day.
+
+        The caller has flushed the files (``flush``). A version that is already there is used again: only what is
+        recorded with it is renewed.
+        """
+        label = CURRENT if day is None else f"as_of={day.isoformat()}"
+        folder = self.root / ".versions" / table / label / version
+        if folder.is_dir():
+            _write_info(folder, rows, info)
+            os.utime(folder)
+        else:
+            _write_info(staged, rows, info)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.rename(staged, folder)
+            except OSError:  # another run placed the same rows first
+                if not folder.is_dir():
+                    raise
+        self._swap(table, day, folder)
+        return Version(table, day, version, folder, rows, dict(info))
+
+    def restore(self, table: str, day: date) -> Version:
+        """Publish again the version that the latest one replaced.
+
+        Raises:
+            ConfigurationError: No replaced version is kept any more.
+        """
+        linked = self.version_id(table, day)
+        parent = self.root / ".versions" / table / f"as_of={day.isoformat()}"
+        kept = [path for path in _folders(parent) if path.name != linked]
+        if not kept:
+            msg = f"{table} {day}: no replaced version is kept; versions are collected {KEEP_UNLINKED} after replacement"
+            raise ConfigurationError(msg)
+        newest = max(kept, key=lambda path: path.stat().st_mtime)
+        self._swap(table, day, newest)
+        restored = self.version(table, day)
+        assert restored is not None
+        return restored
+
+    def collect(self, now: datetime) -> int:
+        """Remove versions unlinked for an hour and staging folders left by killed runs; return how many."""
+        removed = 0
+        for folder in _folders(self.root / ".staging"):
+            removed += _remove_older(folder, now - KEEP_STAGED)
+        versions = self.root / ".versions"
+        for label in [*versions.rglob("as_of=*"), *versions.rglob(CURRENT)]:
+            day = None if label.name == CURRENT else date.fromisoformat(label.name[6:])
+            linked = self.version_id(str(label.parent.relative_to(versions)), day)
+            for folder in _folders(label):
+                if folder.name != linked:
+                    removed += _remove_older(folder, now - KEEP_UNLINKED)
+        return removed
+
+    def _link(self, table: str, day: date | None) -> Path:
+        return self.root / table / (CURRENT if day is None else f"as_of={day.isoformat()}")
+
+    def _swap(self, table: str, day: date | None, folder: Path) -> None:
+        link = self._link(table, day)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        replaced = self.version_id(table, day)
+        if replaced == folder.name:
+            return
+        partial = link.parent / f".{link.name}.{uuid.uuid4().hex}"
+        os.symlink(os.path.relpath(folder, link.parent), partial)
+        os.replace(partial, link)
+        if replaced is not None:  # its hour begins now
+            os.utime(folder.parent / replaced)
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+
+
+def _remove_older(folder: Path, limit: datetime) -> int:
+    try:
+        if folder.stat().st_mtime >= limit.timestamp():
+            return 0
+    except FileNotFoundError:
+        return 0
+    shutil.rmtree(folder, ignore_errors=True)
+    return 1
+
+
+def flush(folder: Path) -> None:
+    """Bring the files below ``folder`` to the disk, before a link may point at them."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    if len(files) > _FLUSH_ONE_BY_ONE:  # one call for the whole system is cheaper than thousands
+        os.sync()
+        return
+    for path in files:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _write_info(folder: Path, rows: int, info: Mapping[str, Any]) -> None:
+    partial = folder / f"{_INFO}.{uuid.uuid4().hex}"
+    partial.write_text(json.dumps({"rows": rows, **info}, default=str), encoding="utf-8")
+    partial.replace(folder / _INFO)

@@ -1,0 +1,74 @@
+"""The warehouse files: DuckDB databases that hold only views over the lake.
+
+``warehouse.duckdb`` masks personal data, ``warehouse_clear.duckdb`` does not. A file is built aside and replaced, and
+only when the set of tables changes, so a reader's open file stays valid.
+
+Belongs here: one view per published table. Does not belong here: any data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+
+import duckdb
+
+from scoring_platform.contracts.catalog import CATALOG
+from scoring_platform.contracts.table import Table
+from scoring_platform.lake.engine import literal, quoted
+from scoring_platform.lake.tree import Lake
+
+MASKED = "warehouse.duckdb"
+CLEAR = "warehouse_clear.duckdb"
+
+
+def refresh_views(lake: Lake) -> bool:
+    """Build both warehouse files anew if the set of tables has changed; return whether it had."""
+    home = lake.root.parent
+    tables = [CATALOG[name] for name in lake.tables() if name in CATALOG]
+    signature = json.dumps({table.name: list(table.columns) for table in tables})
+    record = home / "warehouse.tables.json"
+    present = all((home / name).exists() for name in (MASKED, CLEAR))
+    if present and record.exists() and record.read_text(encoding="utf-8") == signature:
+        return False
+    for name, masked in ((MASKED, True), (CLEAR, False)):
+        _build(lake, tables, home / name, masked=masked)
+    partial = record.with_suffix(f".{uuid.uuid4().hex}")
+    partial.write_text(signature, encoding="utf-8")
+    partial.replace(record)
+    return True
+
+
+def _build(lake: Lake, tables: list[Table], target: Path, *, masked: bool) -> None:
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    with duckdb.connect(str(partial)) as connection:
+        for table in tables:
+            connection.execute(f"CREATE VIEW {quoted(table.name)} AS {_select(lake, table, masked=masked)}")
+    if not masked:
+        os.chmod(partial, 0o600)
+    os.replace(partial, target)
+
+
+def _select(lake: Lake, table: Table, *, masked: bool) -> str:
+    columns = [_column(table, name, masked=masked) for name in table.columns]
+    if table.partition == "current":
+        files = literal(str(lake.root / table.name / "current" / "*.parquet"))
+        return f"SELECT {', '.join(columns)} FROM read_parquet({files})"
+    files = literal(str(lake.root / table.name / "as_of=*" / "*.parquet"))
+    return (
+        f"SELECT {', '.join(columns)}, CAST(as_of AS DATE) AS as_of FROM read_parquet({files}, "
+        "hive_partitioning = true, hive_types_autocast = false)"
+    )
+
+
+def _column(table: Table, name: str, *, masked: bool) -> str:
+    if not masked or name not in table.personal_columns:
+        return quoted(name)
+    # An address keeps its first letter and its ending, like contracts.masking does.
+    value = quoted(name)
+    return (
+        f"CASE WHEN {value} IS NULL THEN NULL WHEN contains({value}, '@') THEN left({value}, 1) || '***@***.' || "
+        f"regexp_extract({value}, '[.]([^.@]*)$', 1) ELSE '***' END AS {quoted(name)}"
+    )

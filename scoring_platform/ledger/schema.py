@@ -1,0 +1,112 @@
+"""The tables of the ledger.
+
+Belongs here: columns, keys and the types that make instants come back as they went in. Does not belong here: reading or
+writing them (one module per subject), the connection (``store``).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import JSON, Column, Date, DateTime, Dialect, Integer, MetaData, String, Table, Text
+from sqlalchemy.types import TypeDecorator
+
+SCHEMA_VERSION = 1
+"""Number of the layout below; a ledger with another one is refused."""
+
+
+class UtcInstant(TypeDecorator[datetime]):
+    """An instant: aware in, UTC out, whatever the database makes of time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware instant into UTC.
+
+        Raises:
+            ValueError: The instant has no time zone.
+        """
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            msg = f"the ledger takes instants with a time zone, not {value.isoformat()}"
+            raise ValueError(msg)
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the instant its time zone back; SQLite stores none."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+METADATA = MetaData()
+
+SCHEMA = Table("schema_version", METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
+
+RECEIPTS = Table(
+    "receipts",
+    METADATA,
+    Column("crm", String(64), primary_key=True),
+    Column("stream", String(64), primary_key=True),
+    Column("target", String(64), primary_key=True),
+    Column("customer_id", String(255), primary_key=True),
+    Column("status", String(16), nullable=False, index=True),
+    Column("destination_id", String(255)),
+    Column("acknowledged", JSON, nullable=False),
+    Column("acknowledged_at", UtcInstant),
+    Column("as_of", Date),
+    Column("payload_hash", String(64)),
+    Column("attempt", Integer, nullable=False),
+    Column("error_code", String(128)),
+    Column("error_text", Text),
+)
+
+DELIVERIES = Table(
+    "deliveries",
+    METADATA,
+    Column("key", String(255), primary_key=True),
+    Column("kind", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("destination_id", String(255)),
+    Column("attempt", Integer, nullable=False),
+    Column("created_at", UtcInstant, nullable=False),
+    Column("sent_at", UtcInstant),
+)
+
+EXTRACTS = Table(
+    "extracts",
+    METADATA,
+    Column("source", String(64), primary_key=True),
+    Column("table", String(64), primary_key=True),
+    Column("watermark", UtcInstant, nullable=False),
+)
+
+ALERTS = Table(
+    "alerts",
+    METADATA,
+    Column("fingerprint", String(255), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("window_start", UtcInstant, nullable=False),
+    Column("suppressed", Integer, nullable=False),
+    Column("last_sent_at", UtcInstant, nullable=False),
+)
+
+LEASES = Table(
+    "leases",
+    METADATA,
+    Column("name", String(255), primary_key=True),
+    Column("holder", String(255), nullable=False),
+    Column("expires_at", UtcInstant, nullable=False),
+)
+
+MODELS = Table(
+    "models",
+    METADATA,
+    Column("month", Date, primary_key=True),
+    Column("inputs", String(64), primary_key=True),
+    Column("refit", Integer, primary_key=True, autoincrement=False),
+    Column("payload", JSON, nullable=False),
+    Column("made_at", UtcInstant, nullable=False),
+)

@@ -1,0 +1,150 @@
+"""Makes an asset of a table: load, compute, audit, publish, report.
+
+Belongs here: the one way a table becomes an asset. Does not belong here: any particular table.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dagster as dg
+import ibis.expr.types as ir
+
+from scoring_platform.contracts.catalog import table as contract_of
+from scoring_platform.contracts.table import Table
+from scoring_platform.ingest.loading import Load, Loaded, load
+from scoring_platform.lake.audit import ContractBreachError
+from scoring_platform.lake.views import refresh_views
+from scoring_platform.lake.write import write
+from scoring_platform.orchestration import checks
+from scoring_platform.orchestration.metadata import loaded_metadata, written_metadata
+from scoring_platform.orchestration.partitions import run_days
+from scoring_platform.orchestration.policy import asset_arguments, freshness
+from scoring_platform.orchestration.resources import LakeResource, LedgerResource, SourcesResource
+from scoring_platform.pipeline.step import Step
+from scoring_platform.settings import Settings
+
+Compute = Callable[[Step], ir.Table]
+Results = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What all assets of one code location share."""
+
+    settings: Settings
+    partitions: dg.DailyPartitionsDefinition
+
+    def deps(self, *names: str) -> list[str]:
+        """Return those of ``names`` that this configuration has: raw tables without a source are left out."""
+        return [name for name in names if not name.startswith("raw_") or name in self.settings.raw_tables]
+
+
+@contextmanager
+def open_step(
+    context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource, settings: Settings
+) -> Iterator[Step]:
+    """Give the surroundings of one computation, closed afterwards."""
+    settings.loaded.archive(settings.home / "config")
+    with lake.open() as engine, ledger.open() as opened:
+        now = datetime.now(UTC)
+        yield Step(engine, settings, opened, run_days(context), now, run_id=context.run_id)
+
+
+def raw_asset(frame: Frame, name: str) -> dg.AssetsDefinition:
+    """Return the asset of the raw table ``name``."""
+    table = contract_of(name)
+
+    @dg.asset(
+        **asset_arguments(table),
+        deps=frame.deps(*([table.day_from] if table.day_from else [])),
+        partitions_def=frame.partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=checks.raw_specs(table, frame.partitions),
+        freshness_policy=freshness(daily=True),
+        output_required=False,
+    )
+    def asset(
+        context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource, sources: SourcesResource
+    ) -> Results:
+        with open_step(context, lake, ledger, frame.settings) as step:
+            request = Load(table, step.days, sources.open(name), step.config, step.now, step.recorded())
+            loaded = load(step.engine, request, step.ledger)
+            _note_touched(context, table, loaded)
+            results = checks.raw_results(table, loaded.verdicts)
+            if loaded.blocked:
+                yield from results
+                return
+            yield dg.MaterializeResult(metadata=loaded_metadata(loaded), check_results=results)
+
+    return asset
+
+
+def table_asset(
+    frame: Frame,
+    name: str,
+    compute: Compute,
+    *,
+    deps: Sequence[str],
+    plot: Callable[[Step], Mapping[str, Any]] | None = None,
+) -> dg.AssetsDefinition:
+    """Return the asset of the computed table ``name``.
+
+    Args:
+        frame: What all assets share.
+        name: The table.
+        compute: Gives the rows of the step's days.
+        deps: Tables it reads.
+        plot: Gives further metadata after publishing, such as a chart.
+    """
+    table = contract_of(name)
+
+    @dg.asset(
+        **asset_arguments(table),
+        deps=frame.deps(*deps),
+        partitions_def=frame.partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=checks.derived_specs(table, frame.partitions),
+        freshness_policy=freshness(daily=True),
+        output_required=False,
+    )
+    def asset(context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource) -> Results:
+        with open_step(context, lake, ledger, frame.settings) as step:
+            yield from publish(step, table, compute, plot=plot)
+
+    return asset
+
+
+def publish(
+    step: Step,
+    table: Table,
+    compute: Compute,
+    *,
+    days: Sequence[date] | None = None,
+    info: Mapping[str, Any] | None = None,
+    plot: Callable[[Step], Mapping[str, Any]] | None = None,
+    passed: Sequence[dg.AssetCheckResult] = (),
+) -> Results:
+    """Compute, audit and publish; a breach yields the failed check and nothing else, so that nothing follows."""
+    wanted = step.days if days is None else days
+    try:
+        written = write(step.engine, table, compute(step), days=wanted, info={**step.recorded(), **(info or {})})
+    except ContractBreachError as breach:
+        yield from passed
+        yield checks.contract_failed(breach.audit, run_days=step.days)
+        return
+    refresh_views(step.lake)
+    metadata = {**written_metadata(step, table, written), **(plot(step) if plot else {})}
+    yield dg.MaterializeResult(metadata=metadata, check_results=[*passed, checks.contract_passed(table)])
+
+
+def _note_touched(context: dg.AssetExecutionContext, table: Table, loaded: Loaded) -> None:
+    """Record that a late update rewrote days outside the run."""
+    for day in loaded.touched:
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key=table.name, partition=day.isoformat(), description="rewritten by a late update"
+            )
+        )

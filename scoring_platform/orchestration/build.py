@@ -1,0 +1,38 @@
+"""Puts the code location together from settings.
+
+Belongs here: which assets, jobs, schedules, sensors and resources there are. Does not belong here: any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from scoring_platform.orchestration.assets.factory import Frame
+from scoring_platform.orchestration.assets.ingest import ingest_assets
+from scoring_platform.orchestration.assets.profile import profile_assets
+from scoring_platform.orchestration.assets.scores import score_assets
+from scoring_platform.orchestration.jobs import daily_scoring_job
+from scoring_platform.orchestration.partitions import daily_partitions
+from scoring_platform.orchestration.resources import resources_of
+from scoring_platform.settings import Settings
+
+
+def build_definitions(settings: Settings, *, overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Return the definitions of ``settings``.
+
+    Args:
+        settings: Settings of this home.
+        overrides: Resources that replace those of the settings, by name; for tests.
+    """
+    partitions = daily_partitions(settings.config)
+    frame = Frame(settings, partitions)
+    assets = [*ingest_assets(frame), *profile_assets(frame), *score_assets(frame)]
+    return dg.Definitions(
+        assets=assets,
+        jobs=[daily_scoring_job(partitions)],
+        resources={**resources_of(settings), **(overrides or {})},
+        executor=dg.in_process_executor,
+    )

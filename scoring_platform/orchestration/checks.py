@@ -1,0 +1,147 @@
+"""The checks of each table, declared on its asset and evaluated inside its step, before anything is published.
+
+Belongs here: names, severities and the results made from an audit or a verdict. Does not belong here: judging rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from scoring_platform.contracts.table import Table
+from scoring_platform.ingest.guards import DayVerdict
+from scoring_platform.lake.audit import Audit
+
+CONTRACT = "contract"
+QUARANTINE_SHARE = "quarantine_share"
+NOT_EMPTY = "extract_not_empty"
+NO_QUARANTINE = "no_quarantined_rows"
+HISTORY = "history_complete"
+
+
+def derived_specs(table: Table, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:  # type: ignore[type-arg]
+    """Return the check of a computed table: a breach blocks everything downstream."""
+    description = f"Every row keeps the contract of {table.name}; otherwise nothing is published and the day before stays."
+    return [_spec(table, CONTRACT, description, blocking=True, partitions=partitions)]
+
+
+def history_spec(table: Table, partitions: dg.PartitionsDefinition) -> dg.AssetCheckSpec:  # type: ignore[type-arg]
+    """Return the check that every earlier day has been loaded."""
+    description = "Every raw day since history_start is in the lake; otherwise the command that loads them is named."
+    return _spec(table, HISTORY, description, blocking=True, partitions=partitions)
+
+
+def raw_specs(table: Table, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:  # type: ignore[type-arg]
+    """Return the checks of a raw table: bad rows warn; too many, or a suspicious emptiness, block."""
+    return [
+        _spec(table, NO_QUARANTINE, "No row had to be set aside (a warning: the rows are kept in quarantine).",
+              blocking=False, partitions=partitions),
+        _spec(table, QUARANTINE_SHARE, "The share of rows set aside is within the limit.",
+              blocking=True, partitions=partitions),
+        _spec(table, NOT_EMPTY, "The extract has rows where this weekday usually has some.",
+              blocking=True, partitions=partitions),
+    ]
+
+
+def _spec(
+    table: Table, name: str, description: str, *, blocking: bool, partitions: dg.PartitionsDefinition  # type: ignore[type-arg]
+) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        name, asset=table.name, description=description, blocking=blocking, partitions_def=partitions
+    )
+
+
+def contract_passed(table: Table) -> dg.AssetCheckResult:
+    """Return the passed contract check."""
+    rules = sum(len(column.checks or ()) + (not column.nullable) for column in table.columns.values()) + 1
+    return dg.AssetCheckResult(passed=True, check_name=CONTRACT, asset_key=table.name, metadata={"rules": rules})
+
+
+def contract_failed(audit: Audit, *, run_days: Sequence[date]) -> dg.AssetCheckResult:
+    """Return the failed contract check with the broken rules and masked sample rows."""
+    broken = [{"day": str(b.day), "rule": b.rule, "rows": b.rows} for b in audit.breaches]
+    metadata: dict[str, Any] = {
+        "broken rules": records(broken),
+        "rows (personal data masked)": records(audit.samples),
+        "first bad day": str(audit.first_bad_day),
+        "what to do": f"Mend the rows at their source, then: scoring-platform run --date {run_days[-1]}",
+    }
+    return dg.AssetCheckResult(
+        passed=False,
+        check_name=CONTRACT,
+        asset_key=audit.table,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=audit.describe(),
+        metadata=metadata,
+    )
+
+
+def history_result(table: Table, missing: str | None) -> dg.AssetCheckResult:
+    """Return the history check; ``missing`` says what lacks and how to load it."""
+    return dg.AssetCheckResult(
+        passed=missing is None,
+        check_name=HISTORY,
+        asset_key=table.name,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=missing,
+    )
+
+
+def raw_results(table: Table, verdicts: Sequence[DayVerdict]) -> list[dg.AssetCheckResult]:
+    """Return the checks of a raw table over all days of the run."""
+    bad = [verdict for verdict in verdicts if verdict.quarantined]
+    over = [verdict for verdict in verdicts if verdict.share_exceeded]
+    empty = [verdict for verdict in verdicts if verdict.suspiciously_empty]
+    quiet = [verdict for verdict in verdicts if verdict.rows == 0 and verdict.usual_rows]
+    return [
+        _result(table, NO_QUARANTINE, passed=not bad, blocking=False, verdicts=bad,
+                words=f"{sum(v.quarantined for v in bad)} rows set aside; see lake/quarantine/{table.name}"),
+        _result(table, QUARANTINE_SHARE, passed=not over, blocking=True, verdicts=over,
+                words=f"more than the allowed share of rows was set aside on {_days(over)}; the days keep what was there"),
+        _result(table, NOT_EMPTY, passed=not empty and not quiet, blocking=bool(empty), verdicts=empty or quiet,
+                words=f"no rows on {_days(empty or quiet)} although this weekday usually has some"),
+    ]
+
+
+def _result(
+    table: Table, name: str, *, passed: bool, blocking: bool, verdicts: Sequence[DayVerdict], words: str
+) -> dg.AssetCheckResult:
+    rows = [
+        {"day": str(v.day), "rows": v.rows, "set aside": v.quarantined, "share": round(v.share, 4),
+         "usual rows": v.usual_rows, "reasons": "; ".join(f"{n}× {reason}" for reason, n in v.reasons.items())}
+        for v in verdicts
+    ]
+    severity = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(
+        passed=passed,
+        check_name=name,
+        asset_key=table.name,
+        severity=severity,
+        description=None if passed else words,
+        metadata={} if passed else {"days": records(rows)},
+    )
+
+
+def _days(verdicts: Sequence[DayVerdict]) -> str:
+    names = [str(verdict.day) for verdict in verdicts]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more days" if len(names) > 3 else "")
+
+
+def records(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:  # type: ignore[type-arg]
+    """Return rows as a table that the UI shows."""
+    plain = [{name: _plain(value) for name, value in row.items()} for row in rows]
+    if not plain:
+        return dg.MetadataValue.text("none")
+    columns = [dg.TableColumn(name=name, type="string") for name in plain[0]]
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in plain[:100]], dg.TableSchema(columns=columns))
+
+
+def _plain(value: Any) -> str | int | float | bool | None:
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return None if value != value else value
+    return str(value)

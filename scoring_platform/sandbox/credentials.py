@@ -1,0 +1,79 @@
+"""The well-known credentials of the sandbox company.
+
+Belongs here: what a client must present to the sandbox. Does not belong here: credentials of real systems, which come
+from the environment; nothing here opens anything but the sandbox.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from scoring_platform.errors import ConfigurationError
+from scoring_platform.sandbox.state import create_once, state_folder
+
+CREDENTIALS: dict[str, dict[str, str]] = {
+    "shopify": {"client_id": "sandbox-shop-client", "client_secret": "sandbox-shop-secret"},
+    "klaviyo": {"api_key": "pk_sandbox"},
+    "zendesk": {"client_id": "sandbox-desk-client", "client_secret": "sandbox-desk-secret"},
+    "formbricks": {"api_key": "fbk_sandbox"},
+    "hubspot": {"token": "pat-sandbox"},
+    "slack": {"token": "xoxb-sandbox"},
+}
+"""Credential by system and name; GA4's service account is made per home, see ``service_account``."""
+
+_SERVICE_ACCOUNT_FILE = "ga4_service_account.json"
+
+
+def credential(home: Path, system: str, name: str) -> str:
+    """Return the credential the sandbox of ``home`` accepts for ``system``.
+
+    Raises:
+        ConfigurationError: The sandbox knows no such credential.
+    """
+    if (system, name) == ("ga4", "service_account"):
+        return service_account(state_folder(home))
+    try:
+        return CREDENTIALS[system][name]
+    except KeyError:
+        known = ", ".join(
+            sorted([*(f"{s}.{n}" for s, names in CREDENTIALS.items() for n in names), "ga4.service_account"])
+        )
+        msg = f"the sandbox has no credential {system}.{name}; it has {known}"
+        raise ConfigurationError(msg) from None
+
+
+def service_account(state_dir: Path) -> str:
+    """Return the GA4 service account of this state folder as JSON text, made on first use."""
+    path = state_dir / _SERVICE_ACCOUNT_FILE
+    if path.exists():
+        return path.read_text(encoding="utf-8")
+    return create_once(path, json.dumps(_new_service_account()))
+
+
+def service_account_key(state_dir: Path) -> rsa.RSAPublicKey:
+    """Return the public key that verifies what the service account signs."""
+    pem = json.loads(service_account(state_dir))["private_key"].encode()
+    private = serialization.load_pem_private_key(pem, password=None)
+    if not isinstance(private, rsa.RSAPrivateKey):
+        msg = f"{state_dir / _SERVICE_ACCOUNT_FILE} does not hold an RSA key; delete the file to have a new one made"
+        raise ConfigurationError(msg)
+    return private.public_key()
+
+
+def _new_service_account() -> dict[str, str]:
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return {
+        "type": "service_account",
+        "project_id": "scoring-sandbox",
+        "private_key_id": "sandbox-1",
+        "private_key": pem.decode(),
+        "client_email": "reader@scoring-sandbox.example.com",
+        "token_uri": "https://oauth2.googleapis.com/token",
+    }

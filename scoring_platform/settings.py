@@ -1,0 +1,111 @@
+"""Settings: the only place that reads the environment.
+
+Belongs here: SCORING_HOME, SCORING_CONFIG, credentials, and the folders that follow from them. Does not belong here:
+what the YAML means (see ``config``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scoring_platform.config.load import LoadedConfig, load_config
+from scoring_platform.config.model import ScoringConfig
+from scoring_platform.errors import ConfigurationError
+
+PACKAGED_CONFIG = Path(__file__).parent / "config" / "scoring.yaml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a process needs to know about its surroundings, resolved once."""
+
+    home: Path
+    loaded: LoadedConfig
+    environment: Mapping[str, str] = field(repr=False)
+
+    @property
+    def config(self) -> ScoringConfig:
+        """The validated configuration."""
+        return self.loaded.config
+
+    @property
+    def config_version(self) -> str:
+        """Hash that names the configuration."""
+        return self.loaded.version
+
+    @property
+    def lake_root(self) -> Path:
+        """Folder of the lake."""
+        return self.home / "lake"
+
+    @property
+    def reports_root(self) -> Path:
+        """Folder of the reports."""
+        return self.home / "reports"
+
+    @property
+    def ledger_url(self) -> str:
+        """SQLAlchemy address of the ledger; SQLite under the home unless SCORING_LEDGER_URL is set."""
+        return self.environment.get("SCORING_LEDGER_URL") or f"sqlite:///{self.home / 'ledger.db'}"
+
+    @property
+    def shops(self) -> tuple[str, ...]:
+        """Sources with customer ids of their own; other systems name those of the first."""
+        sources = self.config.sources
+        files = ("files",) if sources.files and {"raw_orders", "raw_customers"} & set(sources.files.tables) else ()
+        return ((("shopify",) if sources.shopify else ()) + files) or ("files",)
+
+    @property
+    def sources_in_use(self) -> dict[str, frozenset[str]]:
+        """Configured sources and the raw tables each gives."""
+        sources = self.config.sources
+        sections = {name: getattr(sources, name) for name in type(sources).model_fields}
+        return {name: section.gives for name, section in sections.items() if section is not None}
+
+    @property
+    def raw_tables(self) -> frozenset[str]:
+        """Raw tables that some configured source gives."""
+        return frozenset().union(*self.sources_in_use.values())
+
+    @property
+    def files_root(self) -> Path | None:
+        """Folder of the ``files`` source; a relative one starts at the configuration's folder."""
+        files = self.config.sources.files
+        return (self.loaded.path.parent / Path(files.root).expanduser()).resolve() if files else None
+
+    def credential(self, system: str, name: str) -> str:
+        """Return the secret ``SCORING_<SYSTEM>_<NAME>``.
+
+        Raises:
+            ConfigurationError: It is not set.
+        """
+        variable = f"SCORING_{system}_{name}".upper()
+        value = self.environment.get(variable, "").strip()
+        if not value:
+            msg = f"{system} is configured in {self.loaded.path} but its credential is missing: set {variable}"
+            raise ConfigurationError(msg)
+        return value
+
+
+def load_settings(
+    environment: Mapping[str, str] | None = None, *, home: Path | None = None, config_path: Path | None = None
+) -> Settings:
+    """Resolve the settings.
+
+    Args:
+        environment: Where variables are looked up; the process's own by default.
+        home: Instead of SCORING_HOME.
+        config_path: Instead of SCORING_CONFIG.
+
+    Raises:
+        ConfigurationError: The configuration is missing or wrong.
+    """
+    env = dict(os.environ if environment is None else environment)
+    chosen_home = home or Path(env.get("SCORING_HOME") or "var")
+    path = config_path or Path(env.get("SCORING_CONFIG") or PACKAGED_CONFIG)
+    return Settings(
+        home=chosen_home.expanduser().resolve(), loaded=load_config(path.expanduser().resolve()), environment=env
+    )

@@ -1,0 +1,148 @@
+"""Formbricks: answers to the NPS survey.
+
+Belongs here: reading responses and naming their fields in our contract. Does not belong here: matching a response to a
+customer, or the webhook that brings responses at once.
+
+Permission: an API key with read access to the survey's workspace. Limit: 100 calls a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from scoring_platform.config.connections import FormbricksSource
+from scoring_platform.http.auth import HeaderAuth
+from scoring_platform.http.client import Answer, ApiClient
+from scoring_platform.http.limits import RateLimit
+from scoring_platform.http.pages import paginate
+from scoring_platform.sources.protocol import Page, Row, Window
+from scoring_platform.sources.shape import expected_shape, instant_of
+
+_RESPONSES = "/api/v2/management/responses"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Formbricks:
+    """The Formbricks management API, for one survey.
+
+    Args:
+        settings: The ``sources.formbricks`` section.
+        endpoint: Resolved address.
+        credential: Gives ``api_key``.
+        zone: Business time zone, which decides the day of an answer.
+    """
+
+    settings: FormbricksSource
+    endpoint: str
+    credential: Callable[[str], str]
+    zone: ZoneInfo
+    name: str = "formbricks"
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """Raw tables this source can fill."""
+        return frozenset({"raw_nps_responses"})
+
+    def fetch(self, table: str, window: Window) -> Iterator[Page]:
+        """Yield the responses changed since the start of ``window``; see ``Source.fetch``."""
+        with self._client() as client, expected_shape(self.name, table):
+            for answer, _ in self._pages(client, window):
+                yield [self.row(response) for response in answer.json["data"]]
+
+    def probe(self) -> str:
+        """Ask what the API key may read."""
+        with self._client() as client, expected_shape(self.name, "the API key's rights"):
+            rights = client.request("GET", "/api/v2/me").json
+            rights = rights.get("data", rights)
+            readable = len(rights.get("workspaces") or rights.get("environments") or [])
+        return f"formbricks: API key for {readable} workspaces, survey {self.settings.survey_id}"
+
+    def row(self, response: Mapping[str, Any]) -> Row:
+        """Name a response's fields; a dismissed survey has no score."""
+        answers = response["data"]
+        kind, key = identity(response)
+        return {
+            "response_id": response["id"],
+            "identity_kind": kind,
+            "identity_key": key,
+            "survey_date": self._business_day(response["createdAt"]),
+            "nps_score": answers.get(self.settings.score_question),
+            "raw_text": answers.get(self.settings.comment_question),
+            "dimensions": dimensions(response),
+            "revision": milliseconds(response["updatedAt"]),
+        }
+
+    def _pages(self, client: ApiClient, window: Window) -> Iterator[tuple[Answer, int]]:
+        """Pages with their offset, newest change first.
+
+        A response that changes while we read moves to the front and pushes the rest back: rows may come twice, none is
+        skipped. With the oldest first, or an upper bound, each such change would hide one row. What changed after the
+        window comes along and is read again by the next one.
+        """
+        size = self.settings.page_size
+
+        def fetch(skip: int) -> tuple[Answer, int]:
+            params = {**self._filter(window), "limit": str(size), "skip": str(skip)}
+            return client.request("GET", _RESPONSES, params=params), skip
+
+        return paginate(
+            fetch(0),
+            lambda page: page[1] + size if len(page[0].json["data"]) >= size else None,
+            fetch=fetch,
+            rows_of=lambda page: page[0].json["data"],
+            where=f"formbricks GET {_RESPONSES}",
+        )
+
+    def _filter(self, window: Window) -> dict[str, str]:
+        return {
+            "surveyId": self.settings.survey_id,
+            "sortBy": "updatedAt",
+            "order": "desc",
+            "filterDateField": "updatedAt",
+            "startDate": window.since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
+
+    def _business_day(self, value: str) -> date | str:
+        instant = instant_of(value)
+        return value if instant is None else instant.astimezone(self.zone).date()
+
+    @cached_property
+    def _rate(self) -> RateLimit:
+        return RateLimit(100, 60)
+
+    def _client(self) -> ApiClient:
+        return ApiClient(
+            self.name,
+            self.endpoint,
+            auth=HeaderAuth(lambda: self.credential("api_key"), "x-api-key", scheme=""),
+            rate=self._rate,
+            secrets=("api_key",),
+        )
+
+
+def identity(response: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the kind and the key of who answered: the e-mail address, else the shop's customer id, else nobody."""
+    attributes = response.get("contactAttributes") or {}
+    if attributes.get("email"):
+        return "email", attributes["email"]
+    if attributes.get("userId"):
+        return "customer_id", attributes["userId"]
+    return None, None
+
+
+def dimensions(response: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the survey's own variables and the language; never the contact's attributes, which are personal."""
+    language = response.get("language")
+    return {**(response.get("variables") or {}), **({"language": language} if language else {})}
+
+
+def milliseconds(value: str) -> int | None:
+    """Return the instant ``value`` in whole milliseconds since 1970, without a detour over floats."""
+    instant = instant_of(value)
+    return None if instant is None else (instant - _EPOCH) // timedelta(milliseconds=1)
