@@ -68,7 +68,7 @@ $(STAMP): uv.lock requirements.txt pyproject.toml
 	@set -e; \
 	if ! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	  found=; \
-	  for python in "$(PYTHON)" python3.13 python3.12 python3.11 python3; do \
+	  for python in "$(PYTHON)" python3.13 python3.12 python3.11 python3 /usr/bin/python3; do \
 	    if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	      found="$$python"; break; \
 	    fi; \

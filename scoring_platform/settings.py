@@ -71,6 +71,11 @@ class Settings:
         return frozenset().union(*self.sources_in_use.values())
 
     @property
+    def crms(self) -> tuple[str, ...]:
+        """Configured CRMs."""
+        return ("hubspot",) if self.config.destinations.hubspot else ()
+
+    @property
     def files_root(self) -> Path | None:
         """Folder of the ``files`` source; a relative one starts at the configuration's folder."""
         files = self.config.sources.files
@@ -109,3 +114,22 @@ def load_settings(
     return Settings(
         home=chosen_home.expanduser().resolve(), loaded=load_config(path.expanduser().resolve()), environment=env
     )
+
+
+def enter_environment(settings: Settings) -> None:
+    """Pass the resolved folders on to everything this process starts, Dagster above all.
+
+    Raises:
+        ConfigurationError: DAGSTER_HOME is not set and there is no dagster.yaml beside the package.
+    """
+    os.environ["SCORING_HOME"] = str(settings.home)
+    os.environ["SCORING_CONFIG"] = str(settings.loaded.path)
+    os.environ["SCORING_DAGSTER_STORAGE"] = str(settings.home / "dagster")
+    if not os.environ.get("DAGSTER_HOME"):
+        root = Path(__file__).resolve().parent.parent
+        if not (root / "dagster.yaml").exists():
+            msg = f"DAGSTER_HOME is not set and {root} has no dagster.yaml: point it at a folder with one"
+            raise ConfigurationError(msg)
+        os.environ["DAGSTER_HOME"] = str(root)
+    for folder in (settings.home, settings.home / "dagster"):
+        folder.mkdir(parents=True, exist_ok=True)

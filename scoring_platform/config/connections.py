@@ -141,6 +141,9 @@ class HubspotDestination(Section):
     endpoint: Endpoint = Field("https://api.hubapi.com", description="API host")
     fields: HubspotFields = HubspotFields()
     batch_size: int = Field(100, ge=1, le=100, description="Records per call")
+    provision: Literal["auto", "manual"] = Field(
+        "manual", description="`auto` creates missing properties; `manual` waits for `scoring-platform crm provision`"
+    )
 
 
 class EmailDestination(Section):

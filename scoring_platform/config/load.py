@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
@@ -32,7 +34,7 @@ class LoadedConfig:
         target = folder / f"{self.version}.yaml"
         if not target.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(".partial")
+            partial = target.with_suffix(f".{uuid.uuid4().hex}")
             partial.write_text(self.text, encoding="utf-8")
             partial.replace(target)
         return target
@@ -55,11 +57,12 @@ def load_config(path: Path) -> LoadedConfig:
         raise ConfigurationError(msg) from error
     try:
         data = yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a value such as `!!int x` is no YAML error to the parser
         msg = f"{path}: not valid YAML: {error}"
         raise ConfigurationError(msg) from error
     if not isinstance(data, dict):
-        msg = f"{path}: the file must hold keys such as time_zone and sources, not {type(data).__name__}"
+        found = "nothing" if data is None else f"a {type(data).__name__}"
+        msg = f"{path}: the file must hold keys such as time_zone and sources; it holds {found}"
         raise ConfigurationError(msg)
     try:
         config = ScoringConfig.model_validate(data)
@@ -86,29 +89,36 @@ def _describe(path: Path, error: ValidationError) -> str:
         if problem["type"] == "extra_forbidden":
             lines.append(f"  {place}: unknown key; {_allowed_keys(problem['loc'])}")
             continue
-        value = "" if problem["type"] == "missing" else f" (value: {_shorten(problem['input'])})"
+        whole_section = problem["type"] == "value_error" and isinstance(problem["input"], dict)  # the message names it
+        value = "" if problem["type"] == "missing" or whole_section else f" (value: {_shorten(problem['input'])})"
         message = problem["msg"].removeprefix("Value error, ")
         lines.append(f"  {place}: {message}{value}")
     return "\n".join(lines)
 
 
 def _allowed_keys(loc: tuple[int | str, ...]) -> str:
-    model: Any = ScoringConfig
+    kind: Any = ScoringConfig
     for part in loc[:-1]:
-        model = _child(model, part)
-        if model is None:
-            return "see docs/configuration.md for the allowed keys"
-    return f"allowed here: {', '.join(sorted(model.model_fields))}"
+        kind = _inside(kind, part)
+    sections = [candidate for candidate in _alternatives(kind) if hasattr(candidate, "model_fields")]
+    keys = sorted({name for section in sections for name in section.model_fields})
+    return f"allowed here: {', '.join(keys)}" if keys else "no keys are allowed here"
 
 
-def _child(model: Any, part: int | str) -> Any:
-    field = getattr(model, "model_fields", {}).get(part)
-    if field is None:
-        return None
-    for candidate in (field.annotation, *getattr(field.annotation, "__args__", ())):
-        if hasattr(candidate, "model_fields"):
-            return candidate
+def _inside(kind: Any, part: int | str) -> Any:
+    """Return the type found under ``part``: a key of a section, a key of a mapping, a place in a list."""
+    for candidate in _alternatives(kind):
+        if hasattr(candidate, "model_fields") and part in candidate.model_fields:
+            return candidate.model_fields[part].annotation
+        if get_origin(candidate) in (dict, tuple, list):
+            return get_args(candidate)[1 if get_origin(candidate) is dict else 0]
     return None
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    if get_origin(kind) is Annotated:
+        return _alternatives(get_args(kind)[0])
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
 def _shorten(value: Any) -> str:
@@ -117,15 +127,23 @@ def _shorten(value: Any) -> str:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """Safe YAML in which a key given twice is an error instead of the last one winning."""
+    """Safe YAML in which a key given twice is an error, and a date stays text for the model to judge."""
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if (key.tag, key.value) in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                    None, None, f"the key {key.value!r} is given twice", key.start_mark
                 )
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
+            seen.add((key.tag, key.value))
+        return node
+
+
+_UniqueKeyLoader.yaml_implicit_resolvers = {
+    letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}

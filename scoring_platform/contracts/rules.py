@@ -45,7 +45,7 @@ def row_rules(table: Table, rows: ir.Table) -> list[Rule]:
 
 
 def _express(value: ir.Column, check: pa.Check) -> tuple[ir.BooleanColumn, str]:
-    given = check.statistics
+    given = check.statistics or {}
     match check.name:
         case "isin":
             allowed = list(given["allowed_values"])

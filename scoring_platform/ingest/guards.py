@@ -50,52 +50,86 @@ class DayVerdict:
         return self.quarantined / total if total else 0.0
 
 
+@dataclass(frozen=True)
+class Emptiness:
+    """What makes a day without rows suspicious.
+
+    Attributes:
+        expected: Whether every usual day should have rows (a source that comes daily).
+        covered_until: Files hold rows up to this day: an empty day before it was quiet, not lost.
+    """
+
+    expected: bool
+    covered_until: date | None = None
+
+
 def judge_days(
     engine: DuckDBEngine,
     table: Table,
     staged: Sequence[StagedDay],
     aside: Quarantined,
     *,
-    days: Sequence[date],
+    delivered: int,
+    run_days: Sequence[date],
     rules: Ingest,
-    guarded: bool,
+    emptiness: Emptiness,
 ) -> list[DayVerdict]:
-    """Return the verdict on every staged day; ``guarded`` says whether emptiness is suspicious at all."""
+    """Return the verdict on every staged day.
+
+    Rows without a readable day count against all that was delivered, and stop the run's last day.
+    """
     rows = {day.day: day.rows for day in staged if day.day}
+    undated = _exceeds(aside.undated, delivered, rules)
     verdicts = []
-    for day in days:
+    for day in sorted(rows):
         bad = aside.counts.get(day, 0)
-        share = bad / (bad + rows[day]) if bad else 0.0
-        usual = _usual(engine, table, day, rows, rules) if guarded and rows[day] == 0 else None
+        usual = _usual(engine, table, day, rows, rules) if rows[day] == 0 else None
+        reasons = aside.reasons.get(day, {})
         verdicts.append(
             DayVerdict(
                 day=day,
                 rows=rows[day],
-                quarantined=bad,
-                reasons=aside.reasons.get(day, {}),
-                share_exceeded=share > rules.quarantine_share_limit and bad >= rules.quarantine_minimum_rows,
-                suspiciously_empty=usual is not None and usual >= rules.empty_extract.minimum_usual_rows,
+                quarantined=sum(reasons.values()),
+                reasons=reasons,
+                share_exceeded=_exceeds(bad, bad + rows[day], rules) or (undated and day == run_days[-1]),
+                suspiciously_empty=usual is not None and _suspicious(engine, table, day, usual, rules, emptiness),
                 usual_rows=usual,
             )
         )
     return verdicts
 
 
-def _usual(
-    engine: DuckDBEngine, table: Table, day: date, staged: Mapping[date, int], rules: Ingest
-) -> float | None:
-    """Median rows of the same weekday in the weeks before (of the day before, for a state table)."""
+def _exceeds(bad: int, total: int, rules: Ingest) -> bool:
+    return bad >= rules.quarantine_minimum_rows and bad > rules.quarantine_share_limit * total
+
+
+def _suspicious(
+    engine: DuckDBEngine, table: Table, day: date, usual: float, rules: Ingest, emptiness: Emptiness
+) -> bool:
+    if emptiness.covered_until is not None and day < emptiness.covered_until:
+        return False
+    minimum = rules.empty_extract.minimum_usual_rows
+    published = engine.lake.version(table.name, day)
+    emptied = published is not None and published.rows >= minimum
+    return emptied or (emptiness.expected and usual >= minimum)
+
+
+def _usual(engine: DuckDBEngine, table: Table, day: date, staged: Mapping[date, int], rules: Ingest) -> float | None:
+    """Median rows of the same weekday in the weeks before (of the day before, for a state table).
+
+    What is published comes first: an extract that lost everything must not be compared with itself.
+    """
     if table.partition == "state":
-        before = [engine.lake.latest(table.name, last=day - timedelta(days=1))]
+        newest = engine.lake.latest(table.name, last=day)
+        before = [newest] if newest else []
     else:
         before = [day - timedelta(weeks=week) for week in range(1, rules.empty_extract.weeks + 1)]
     counts = []
     for other in before:
-        if other is None:
-            continue
-        version = None if other in staged else engine.lake.version(table.name, other)
-        if other in staged:
-            counts.append(staged[other])
-        elif version is not None:
+        version = engine.lake.version(table.name, other)
+        if version is not None:
             counts.append(version.rows)
-    return median(counts) if counts else None
+        elif other in staged:
+            counts.append(staged[other])
+    own = engine.lake.version(table.name, day)
+    return median(counts) if counts else (float(own.rows) if own else None)

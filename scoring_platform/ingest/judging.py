@@ -8,6 +8,8 @@ Belongs here: text to type, row to reason. Does not belong here: which days are 
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,15 +25,10 @@ from scoring_platform.contracts.columns import INSTANT, MONEY
 from scoring_platform.contracts.rules import row_rules
 from scoring_platform.contracts.table import ORDER_TIME, Table
 from scoring_platform.errors import ConfigurationError
-from scoring_platform.lake.engine import DuckDBEngine, literal, quoted, sql_type
+from scoring_platform.ingest.casting import KIND_WORDS, cast_sql, is_json
+from scoring_platform.lake.engine import DuckDBEngine, literal, quoted
 
-_KINDS = {
-    "decimal(18, 4)": "an amount",
-    "int64": "a whole number",
-    "float64": "a number",
-    "date": "a date",
-    "boolean": "true or false",
-}
+UNKNOWN_ORDER = "order_id is not a published order"
 
 
 @dataclass(frozen=True)
@@ -85,30 +82,28 @@ def judge(engine: DuckDBEngine, table: Table, folder: Path, *, by: Judgement, or
     typed = _with_reporting_amounts(table, typed, by.rates)
     reasons = [typed["_cast_reason"], *_rule_reasons(table, typed), *_time_reasons(table, typed, by)]
     if table.day_from:
-        reasons.append(ibis.ifelse(typed["_order_found"], ibis.null(str), "order_id is not a published order"))
+        reasons.append(ibis.ifelse(typed["_order_found"], ibis.null(str), UNKNOWN_ORDER))
     if table.amounts:
         reasons.append(_currency_reason(typed, by.rates))
-    joined = ibis.literal("; ").join([reason.fill_null("") for reason in reasons]).re_replace(r"^(; )+|(; )+$", "")
-    joined = joined.re_replace(r"(; ){2,}", "; ")
-    judged = typed.mutate(_reason=joined.nullif(""), _key=_key_text(table, typed))
+    # Joining skips the nulls, and only nulls give null.
+    judged = typed.mutate(_reason=ibis.array(reasons).join("; ").nullif(""), _key=row_key(table, typed))
     return engine.materialise(judged.select(*table.schema.names, "as_of", "_payload", "_key", "_reason"))
 
 
 def _typed(engine: DuckDBEngine, table: Table, folder: Path, by: Judgement) -> ir.Table:
     files = literal(str(folder / "*.parquet"))
-    given = {
-        row[0]: row[1] for row in engine.connection.execute(f"DESCRIBE SELECT * FROM read_parquet({files})").fetchall()
-    }
-    given = {name: kind for name, kind in given.items() if name in table.given_columns}
+    rows = f"FROM read_parquet({files}, hive_partitioning = false)"
+    described = engine.connection.execute(f"DESCRIBE SELECT * {rows}").fetchall()
+    given = {row[0]: row[1] for row in described if row[0] in table.given_columns}
     casts, reasons = [], []
     for name in table.given_columns:
         kind = INSTANT if name == ORDER_TIME else table.schema[name]
-        casts.append(f"{_cast(table, name, given.get(name), kind)} AS {quoted(name)}")
-        if name in given and not kind.is_string():
-            words = _KINDS.get(str(kind), "a time")
+        cast = cast_sql(name, given.get(name), kind, json=is_json(table, name), zone=by.zone)
+        casts.append(f"{cast} AS {quoted(name)}")
+        if name in given and (is_json(table, name) or not kind.is_string()):
+            words = "JSON" if is_json(table, name) else KIND_WORDS.get(str(kind), "a time")
             reasons.append(
-                f"CASE WHEN {_cast(table, name, given[name], kind)} IS NULL AND "
-                f"nullif(trim(CAST({quoted(name)} AS VARCHAR)), '') IS NOT NULL "
+                f"CASE WHEN {cast} IS NULL AND nullif(trim(CAST({quoted(name)} AS VARCHAR)), '') IS NOT NULL "
                 f"THEN {literal(f'{name} is not {words}')} END"
             )
     payload = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in given)
@@ -120,39 +115,12 @@ def _typed(engine: DuckDBEngine, table: Table, folder: Path, by: Judgement) -> i
                 f"SELECT {', '.join(casts)}, {literal(by.source)} AS source, "
                 f"CAST(to_json(struct_pack({payload})) AS VARCHAR) AS _payload, "
                 f"nullif(concat_ws('; ', {', '.join(reasons) or 'NULL'}), '') AS _cast_reason "
-                f"FROM read_parquet({files})"
+                f"{rows}"
             )
         )
     finally:
         engine.connection.execute("SET TimeZone = 'UTC'")
     return _with_defaults(table, frame)
-
-
-def _cast(table: Table, name: str, given: str | None, kind: dt.DataType) -> str:
-    if given is None:
-        default = "'{}'" if (table.columns[name].metadata or {}).get("unit") == "JSON" and name in table.columns else "NULL"
-        return f"CAST({default} AS {sql_type(kind)})"
-    value = quoted(name)
-    if kind.is_string():
-        return _cast_text(table, name, given)
-    if kind.is_integer():
-        number = f"TRY_CAST({value} AS DOUBLE)"
-        return f"CASE WHEN {number} = floor({number}) THEN TRY_CAST({number} AS BIGINT) END"
-    if given == "VARCHAR":
-        value = f"nullif(trim({value}), '')"
-    if kind.is_date() and given == "VARCHAR":
-        value = f"left({value}, 10)"
-    return f"TRY_CAST({value} AS {sql_type(kind)})"
-
-
-def _cast_text(table: Table, name: str, given: str) -> str:
-    value = quoted(name)
-    if (table.columns[name].metadata or {}).get("unit") == "JSON":
-        text = f"CAST(CASE WHEN {value} IS NOT NULL THEN to_json({value}) END AS VARCHAR)" if given != "VARCHAR" else value
-        return f"coalesce(nullif(trim({text}), ''), '{{}}')"
-    if given in {"DOUBLE", "FLOAT"}:  # an id column with gaps is read as 17850.0
-        value = f"CASE WHEN {value} = floor({value}) THEN CAST(CAST({value} AS HUGEINT) AS VARCHAR) ELSE CAST({value} AS VARCHAR) END"
-    return f"nullif(trim(CAST({value} AS VARCHAR)), '')"
 
 
 def _with_defaults(table: Table, typed: ir.Table) -> ir.Table:
@@ -169,14 +137,16 @@ def _business_day(table: Table, typed: ir.Table, by: Judgement) -> ir.Column:
     return local_day(value, by.zone) if value.type().is_timestamp() else value
 
 
-@ibis.udf.scalar.builtin(name="timezone")
-def _in_zone(zone: str, instant: dt.Timestamp("UTC")) -> dt.timestamp:  # type: ignore[valid-type, empty-body]
+def _in_zone(zone: str, instant: dt.Timestamp("UTC")) -> dt.timestamp:  # type: ignore[valid-type]
     """DuckDB's ``timezone``: the wall-clock time of an instant in a zone."""
+
+
+_wall_clock = ibis.udf.scalar.builtin(_in_zone, name="timezone")
 
 
 def local_day(instant: ir.Column, zone: ZoneInfo) -> ir.Column:
     """Return the calendar day of ``instant`` in ``zone``."""
-    return _in_zone(ibis.literal(zone.key), instant).cast("date")
+    return _wall_clock(ibis.literal(zone.key), instant).cast("date")
 
 
 def _with_order(typed: ir.Table, orders: ir.Table, zone: ZoneInfo) -> ir.Table:
@@ -242,12 +212,19 @@ def _time_reasons(table: Table, typed: ir.Table, by: Judgement) -> list[ir.Value
     assert when is not None
     limit = by.extracted_at + by.future_tolerance
     value = typed[when]
-    late = value > ibis.literal(limit, type=INSTANT) if value.type().is_timestamp() else value > limit.astimezone(by.zone).date()
+    timed = value.type().is_timestamp()
+    late = value > (ibis.literal(limit, type=INSTANT) if timed else limit.astimezone(by.zone).date())
     return [ibis.ifelse(late, ibis.literal(f"{when} is in the future"), ibis.null(str))]
 
 
-def _key_text(table: Table, typed: ir.Table) -> ir.Value:
-    return ibis.literal("\x1f").join([typed[name].cast(str).fill_null("") for name in table.key])
+def row_key(table: Table, rows: ir.Table) -> ir.Value:
+    """Return the key of judged or published rows as text; a row without a whole key is named by its payload."""
+    text = ibis.array([rows[name].cast(str).fill_null("") for name in table.key]).join("\x1f")
+    required = [name for name in table.key if not table.columns[name].nullable]
+    if "_payload" not in rows.columns or not required:
+        return text
+    incomplete = functools.reduce(operator.or_, [rows[name].isnull() for name in required])
+    return ibis.ifelse(incomplete, rows["_payload"], text)
 
 
 def reporting_currency(configured: str | None, seen: list[str]) -> str | None:

@@ -18,6 +18,7 @@ from scoring_platform.contracts.table import Table
 from scoring_platform.lake.engine import DuckDBEngine
 
 QUARANTINE = "quarantine"
+FUTURE = "is in the future"
 
 
 def quarantine_table(table: Table) -> Table:
@@ -40,19 +41,20 @@ def quarantine_table(table: Table) -> Table:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """The quarantine's picture of the days in scope.
+    """What a load does to the quarantine.
 
     Attributes:
-        rows: Quarantine rows with ``as_of``.
-        days: Days whose quarantine is to be written.
-        counts: Rows set aside per day.
-        delivered: Rows set aside among those this run delivered for the run's days, or for no published day.
+        rows: The whole quarantine of the table, with ``as_of``.
+        days: Days whose quarantine changes.
+        counts: Rows set aside per day, those without a readable day left out.
+        undated: Rows delivered now whose day cannot be read.
         reasons: How often each reason occurs per day.
     """
 
     rows: ir.Table
     days: tuple[date, ...]
     counts: Mapping[date, int]
+    undated: int = 0
     reasons: Mapping[date, Mapping[str, int]] = field(default_factory=dict)
 
 
@@ -61,50 +63,83 @@ def quarantined(
     table: Table,
     judged: ir.Table,
     *,
-    scope: Sequence[date],
     run_days: Sequence[date],
     now: datetime,
     complete: frozenset[str],
 ) -> Quarantined:
-    """Return the quarantine of the days in scope: earlier rows not delivered again, and the bad ones delivered.
+    """Return the quarantine after a load: earlier rows that were not delivered again, and the bad ones delivered.
 
-    A row without a readable day belongs to the run's last day; a row of a later day waits for that day's run unless it
-    lies in the future, where no run would look for it.
+    A row without a readable day belongs to the day it was first seen on; a row of a later day waits for that day's run
+    unless it lies in the future, where no run would look for it.
+
+    Args:
+        engine: The engine.
+        table: The raw table.
+        judged: Judged rows of all sources.
+        run_days: Days of the run, oldest first.
+        now: When a row that is new here was seen.
+        complete: Sources whose every extract is the full picture.
     """
-    last = run_days[-1]
+    store, last = quarantine_table(table), run_days[-1]
+    before = engine.materialise(engine.read(store, engine.lake.days(store.name)))
+    bad = _bad_rows(table, judged, before, last=last, now=now)
+    reachable = {*engine.lake.days(table.name, last=last), *run_days}
+    bad = bad.filter(bad.as_of.isin(sorted(reachable)) | ((bad.as_of > last) & bad.reason.contains(FUTURE)))
+    columns = [*store.schema.names, "as_of"]
+    kept = _not_delivered(before, judged, last=last, complete=complete).select(columns)
+    marked = ibis.union(bad.select(*columns, "_undated"), kept.mutate(_undated=ibis.literal(False)))
+    after = engine.materialise(marked)
+    reasons = _reasons(after)
+    dated = _reasons(after.filter(~after._undated))
+    return Quarantined(
+        rows=after.select(columns),
+        days=_differing_days(engine.fingerprints(store, before), engine.fingerprints(store, after.select(columns))),
+        counts={day: sum(by_reason.values()) for day, by_reason in dated.items()},
+        undated=int(after._undated.sum().fill_null(0).execute()),
+        reasons=reasons,
+    )
+
+
+def _bad_rows(table: Table, judged: ir.Table, before: ir.Table, *, last: date, now: datetime) -> ir.Table:
+    """Bad rows as quarantine rows: a row that was there already keeps when it was seen and, undated, its day."""
     bad = judged.filter(judged._reason.notnull())
-    future = bad._reason.contains("is in the future")
-    day = ibis.coalesce(bad.as_of, ibis.literal(last))
-    if table.partition == "state":
-        day = ibis.literal(last)
-    bad = bad.select("source", row_key=bad._key, reason=bad._reason, payload=bad._payload, as_of=day, _future=future)
-    in_scope = bad.as_of.isin(list(scope)) | (bad._future & (bad.as_of > last))
-    bad = bad.filter(in_scope).drop("_future").distinct()
-    days = sorted(set(scope) | _days(bad))
-    store = quarantine_table(table)
-    before = engine.read(store, engine.lake.days(store.name, first=days[0], last=days[-1]))
+    day = ibis.null("date") if table.partition == "state" else bad.as_of
+    bad = bad.select("source", row_key=bad._key, reason=bad._reason, payload=bad._payload, _day=day).distinct()
+    key = ["source", "row_key", "reason", "payload"]
+    known = before.group_by(key).aggregate(_seen=before.seen_at.min(), _known=before.as_of.min())
+    joined = bad.left_join(known, key)
+    fallback = ibis.literal(last)
+    undated = joined._day.isnull()
+    if table.partition == "state":  # judged with the whole picture, every time it is delivered
+        undated = ibis.literal(False)
+    else:
+        fallback = ibis.coalesce(joined._known, fallback)
+    return joined.mutate(
+        seen_at=ibis.coalesce(joined._seen, ibis.literal(now, type=INSTANT)),
+        as_of=ibis.coalesce(joined._day, fallback),
+        _undated=undated,
+    )
+
+
+def _not_delivered(before: ir.Table, judged: ir.Table, *, last: date, complete: frozenset[str]) -> ir.Table:
+    """Earlier quarantine rows that this load says nothing about."""
     delivered = judged.select("source", row_key=judged._key).distinct()
-    kept = before.filter(~before.source.isin(list(complete))) if complete else before
-    kept = kept.anti_join(delivered, ["source", "row_key"])
-    first_seen = before.select("source", "row_key", "reason", "payload", "as_of", _seen=before.seen_at)
-    joined = bad.left_join(first_seen, ["source", "row_key", "reason", "payload", "as_of"])
-    seen = ibis.coalesce(joined._seen, ibis.literal(now, type=INSTANT))
-    new = joined.mutate(seen_at=seen).select(*store.schema.names, "as_of")
-    rows = engine.materialise(ibis.union(new, kept.select(*store.schema.names, "as_of")))
-    reasons = _reasons(rows)
-    counts = {day: sum(by_reason.values()) for day, by_reason in reasons.items()}
-    return Quarantined(rows, tuple(days), counts, reasons)
+    within = (before.as_of <= last) | before.reason.contains(FUTURE)
+    full = before.source.isin(sorted(complete)) if complete else ibis.literal(False)
+    untouched = before.filter(~within)
+    open_ones = before.filter(within & ~full).anti_join(delivered, ["source", "row_key"])
+    return ibis.union(untouched, open_ones.select(untouched.columns))
 
 
-def _days(rows: ir.Table) -> set[date]:
-    values = rows.select("as_of").distinct().to_pandas()["as_of"]
-    return {value.date() if hasattr(value, "date") else value for value in values}
+def _differing_days(before: Mapping[date, str], after: Mapping[date, str]) -> tuple[date, ...]:
+    return tuple(sorted(day for day in {*before, *after} if before.get(day) != after.get(day)))
 
 
 def _reasons(rows: ir.Table) -> dict[date, dict[str, int]]:
-    frame = rows.group_by(["as_of", "reason"]).aggregate(n=rows.count()).order_by("as_of", ibis.desc("n")).to_pandas()
+    counted = rows.group_by(["as_of", "reason"]).aggregate(n=rows.count()).order_by("as_of", ibis.desc("n"), "reason")
     found: dict[date, dict[str, int]] = {}
-    for row in frame.to_dict("records"):
-        day = row["as_of"].date() if hasattr(row["as_of"], "date") else row["as_of"]
-        found.setdefault(day, {})[mask_text(row["reason"])] = int(row["n"])
+    for row in counted.to_pyarrow().to_pylist():
+        by_reason = found.setdefault(row["as_of"], {})
+        masked = mask_text(row["reason"])
+        by_reason[masked] = by_reason.get(masked, 0) + row["n"]
     return found

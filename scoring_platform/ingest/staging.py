@@ -31,7 +31,8 @@ def write_pages(table: Table, pages: Iterable[Page], folder: Path) -> int:
     """
     columns = table.given_columns
     schema = pa.schema([(name, pa.string()) for name in columns])
-    total, buffer, part = 0, [], 0
+    buffer: list[dict[str, str | None]] = []
+    total = part = 0
     for page in pages:
         buffer.extend(_as_text(table, row, columns) for row in page)
         if len(buffer) >= _BUFFERED_ROWS:

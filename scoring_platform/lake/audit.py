@@ -98,31 +98,30 @@ def _broken_rules(staged: ir.Table, rules: Sequence[Rule]) -> list[Breach]:
     if not rules:
         return []
     counts = {f"n{index}": rule.violated.sum() for index, rule in enumerate(rules)}
-    frame = staged.group_by("as_of").aggregate(**counts).to_pandas()
+    found = staged.group_by("as_of").aggregate(**counts).to_pyarrow().to_pylist()
     return [
-        Breach(_day(row["as_of"]), rule.reason, int(row[f"n{index}"]))
-        for row in frame.to_dict("records")
+        Breach(row["as_of"], rule.reason, row[f"n{index}"])
+        for row in found
         for index, rule in enumerate(rules)
-        if row[f"n{index}"] and row[f"n{index}"] == row[f"n{index}"]
+        if row[f"n{index}"]
     ]
 
 
 def _repeated_keys(table: Table, staged: ir.Table) -> list[Breach]:
     groups = staged.group_by(["as_of", *table.key]).aggregate(n=staged.count())
     repeated = groups.filter(groups.n > 1)
-    frame = repeated.group_by("as_of").aggregate(rows=repeated.n.sum()).to_pandas()
-    rule = f"{', '.join(table.key)} occurs more than once"
-    return [Breach(_day(row["as_of"]), rule, int(row["rows"])) for row in frame.to_dict("records")]
+    found = repeated.group_by("as_of").aggregate(rows=repeated.n.sum()).to_pyarrow().to_pylist()
+    return [Breach(row["as_of"], _repeated_words(table), row["rows"]) for row in found]
 
 
 def _samples(table: Table, staged: ir.Table, rules: Sequence[Rule]) -> list[dict[str, Any]]:
-    if not rules:
-        return []
-    reasons = ibis.literal("; ").join([ibis.ifelse(rule.violated, rule.reason, ibis.null(str)) for rule in rules])
-    marked = staged.mutate(reason=reasons)
-    bad = marked.filter(marked.reason != "").limit(SAMPLE_ROWS).to_pandas()
-    return [mask_row(table, row) for row in bad.to_dict("records")]
+    repeats = staged.count().over(ibis.window(group_by=["as_of", *table.key])) > 1
+    reasons = [ibis.ifelse(rule.violated, rule.reason, ibis.null(str)) for rule in rules]
+    reasons.append(ibis.ifelse(repeats, _repeated_words(table), ibis.null(str)))
+    marked = staged.mutate(reason=ibis.array(reasons).join("; "))
+    bad = marked.filter(marked.reason != "").order_by("as_of").limit(SAMPLE_ROWS).to_pyarrow().to_pylist()
+    return [mask_row(table, row) for row in bad]
 
 
-def _day(value: Any) -> date | None:
-    return value.date() if hasattr(value, "date") else value
+def _repeated_words(table: Table) -> str:
+    return f"{', '.join(table.key)} occurs more than once"

@@ -6,6 +6,7 @@ publishing decisions (``audit``, ``write``), SQL about the business (``domain``)
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 import duckdb
 import ibis
 import ibis.expr.types as ir
+from ibis.expr.operations import InMemoryTable
 
 from scoring_platform.contracts.table import Table
 from scoring_platform.lake.tree import Lake, Version
@@ -48,23 +50,15 @@ class DuckDBEngine:
         """Return the rows of pinned versions, with ``as_of`` from the folder name when the table has days."""
         dated = table.partition != "current"
         files = [file for version in versions for file in version.files]
-        columns = ", ".join(quoted(name) for name in table.schema)
         if not files:
-            return self.ibis.sql(_empty_sql(table, dated=dated))
-        paths = ", ".join(literal(file) for file in files)
-        if not dated:
-            return self.ibis.sql(f"SELECT {columns} FROM read_parquet([{paths}])")
-        # The explicit partition value comes from the folder, whatever other name=value parts the path has.
-        return self.ibis.sql(
-            f"SELECT {columns}, CAST(as_of AS DATE) AS as_of FROM read_parquet([{paths}], "
-            "hive_partitioning = true, hive_types_autocast = false)"
-        )
+            return self._view(_empty_sql(table, dated=dated))
+        paths = f"[{', '.join(literal(file) for file in files)}]"
+        columns = [quoted(name) for name in table.schema]
+        return self._view(select_rows(paths, columns, self.lake.root, dated=dated))
 
     def materialise(self, expression: ir.Table) -> ir.Table:
         """Compute ``expression`` once into a temporary table and return it."""
-        self._names += 1
-        name = f"materialised_{self._names}"
-        return self.ibis.create_table(name, expression, temp=True)
+        return self.ibis.create_table(self._name("materialised"), expression, temp=True)
 
     def stage(self, table: Table, expression: ir.Table, days: Sequence[date], *, folder: Path) -> list[StagedDay]:
         """Write ``expression`` below ``folder``, a day per sub-folder, and fingerprint every day of ``days``.
@@ -72,13 +66,16 @@ class DuckDBEngine:
         ``expression`` has the contract's columns and, unless the table is unpartitioned, ``as_of``. Days of ``days``
         without rows get an empty file; rows of other days are left out.
         """
+        if expression.op().find(InMemoryTable):  # raw SQL below does not know rows that live in Python
+            expression = self.materialise(expression)
         if table.partition == "current":
             return [self._stage_current(table, expression, folder)]
         columns = _cast_columns(table)
         order = ", ".join(quoted(name) for name in table.key)
         wanted = ", ".join(f"DATE '{day}'" for day in days)
         self.connection.execute(
-            f"COPY (SELECT {columns}, as_of FROM ({self.ibis.compile(expression)}) WHERE as_of IN ({wanted}) "
+            f"COPY (SELECT {columns}, CAST(as_of AS DATE) AS as_of FROM ({self.ibis.compile(expression)}) "
+            f"WHERE as_of IN ({wanted}) "
             f"ORDER BY as_of, {order}) TO {literal(str(folder))} (FORMAT parquet, COMPRESSION zstd, "
             "PARTITION_BY (as_of), WRITE_PARTITION_COLUMNS false, OVERWRITE_OR_IGNORE true, "
             "FILENAME_PATTERN 'rows_{uuid}')"
@@ -86,17 +83,35 @@ class DuckDBEngine:
         found = self._fingerprints(table, folder)
         return [self._staged_day(table, day, folder, found.get(day)) for day in days]
 
+    def fingerprints(self, table: Table, rows: ir.Table) -> dict[date, str]:
+        """Return the version that every day of ``rows`` (contract columns and ``as_of``) would be published under."""
+        found = self.connection.execute(
+            f"SELECT as_of, count(*), {FINGERPRINT} FROM (SELECT CAST(as_of AS DATE) AS as_of, "
+            f"ROW({_cast_columns(table, named=False)}) AS rows FROM ({self.ibis.compile(rows)})) GROUP BY as_of"
+        ).fetchall()
+        return {day: _version_name(table, count, total) for day, count, total in found}
+
+    def empty_fingerprint(self, table: Table) -> str:
+        """Return the version of a day without rows."""
+        return _version_name(table, 0, 0)
+
     def staged_rows(self, table: Table, folder: Path) -> ir.Table:
         """Return what ``stage`` wrote below ``folder``, with ``as_of`` (null when unpartitioned)."""
-        columns = ", ".join(quoted(name) for name in table.schema)
+        columns = [quoted(name) for name in table.schema]
         if table.partition == "current":
             files = literal(str(folder / "*.parquet"))
-            return self.ibis.sql(f"SELECT {columns}, CAST(NULL AS DATE) AS as_of FROM read_parquet({files})")
-        files = literal(str(folder / "*" / "*.parquet"))
-        return self.ibis.sql(
-            f"SELECT {columns}, CAST(as_of AS DATE) AS as_of FROM read_parquet({files}, hive_partitioning = true, "
-            "hive_types_autocast = false)"
-        )
+            return self._view(select_rows(files, [*columns, "CAST(NULL AS DATE) AS as_of"], folder, dated=False))
+        return self._view(select_rows(literal(str(folder / "*" / "*.parquet")), columns, folder, dated=True))
+
+    def _view(self, sql: str) -> ir.Table:
+        """Name a query once: its hundreds of paths would otherwise be parsed again with every expression."""
+        name = self._name("pinned")
+        self.connection.execute(f"CREATE TEMP VIEW {name} AS {sql}")
+        return self.ibis.table(name)
+
+    def _name(self, prefix: str) -> str:
+        self._names += 1
+        return f"{prefix}_{self._names}"
 
     def _stage_current(self, table: Table, expression: ir.Table, folder: Path) -> StagedDay:
         target = folder / _file_name()
@@ -105,19 +120,18 @@ class DuckDBEngine:
             "(FORMAT parquet, COMPRESSION zstd)"
         )
         row = self.connection.execute(
-            f"SELECT count(*), {_FINGERPRINT} FROM read_parquet({literal(str(target))}) AS rows"
+            f"SELECT count(*), {FINGERPRINT} FROM read_parquet({literal(str(target))}, hive_partitioning = false) AS rows"
         ).fetchone()
         assert row is not None
-        return StagedDay(None, folder, row[0], _version_name(row[0], row[1]))
+        return StagedDay(None, folder, row[0], _version_name(table, row[0], row[1]))
 
     def _fingerprints(self, table: Table, folder: Path) -> dict[date, tuple[int, int]]:
         if not any(folder.iterdir()):
             return {}
         columns = ", ".join(quoted(name) for name in table.schema)
+        staged = select_rows(literal(str(folder / "*" / "*.parquet")), [f"ROW({columns}) AS rows"], folder, dated=True)
         rows = self.connection.execute(
-            f"SELECT as_of, count(*), {_FINGERPRINT} FROM (SELECT CAST(as_of AS DATE) AS as_of, ROW({columns}) AS rows "
-            f"FROM read_parquet({literal(str(folder / '*' / '*.parquet'))}, hive_partitioning = true, "
-            "hive_types_autocast = false)) GROUP BY as_of"
+            f"SELECT as_of, count(*), {FINGERPRINT} FROM ({staged}) GROUP BY as_of"
         ).fetchall()
         return {day: (count, total) for day, count, total in rows}
 
@@ -128,10 +142,11 @@ class DuckDBEngine:
             target.mkdir(parents=True, exist_ok=True)
             empty = _empty_sql(table, dated=False)
             self.connection.execute(f"COPY ({empty}) TO {literal(str(target / _file_name()))} (FORMAT parquet)")
-        return StagedDay(day, target, count, _version_name(count, total))
+        return StagedDay(day, target, count, _version_name(table, count, total))
 
 
-_FINGERPRINT = "coalesce(sum(hash(rows)::HUGEINT), 0)"
+FINGERPRINT = "coalesce(sum(hash(rows)::HUGEINT), 0)"
+"""Of the rows called ``rows``: equal for equal rows in any order."""
 
 
 def _file_name() -> str:
@@ -139,13 +154,36 @@ def _file_name() -> str:
     return f"rows_{uuid.uuid4().hex}.parquet"
 
 
-def _version_name(rows: int, total: int) -> str:
-    return f"{rows:x}-{total % 2**64:016x}"
+def _version_name(table: Table, rows: int, total: int) -> str:
+    """Name a version by its rows and its columns: an empty day of an older contract is another version."""
+    columns = ",".join(f"{name} {kind}" for name, kind in table.schema.items())
+    salt = int.from_bytes(hashlib.sha256(columns.encode()).digest()[:8])
+    return f"{rows:x}-{(total + salt) % 2**64:016x}"
 
 
-def _cast_columns(table: Table) -> str:
+def select_rows(files: str, columns: Sequence[str], root: Path, *, dated: bool) -> str:
+    """Return a query over Parquet files: the columns and, when ``dated``, ``as_of`` from the folder's name.
+
+    Args:
+        files: SQL of the file list or pattern.
+        columns: SQL of the columns.
+        root: Folder of the lake, or of what was staged.
+        dated: Whether the files lie in folders named after their day.
+    """
+    wanted = ", ".join(columns)
+    if not dated:
+        return f"SELECT {wanted} FROM read_parquet({files}, hive_partitioning = false)"
+    if "=" in str(root):  # the engine would take any name=value folder above the lake for a column of the table
+        day = "CAST(regexp_extract(_file, '.*/as_of=([0-9-]+)/', 1) AS DATE) AS as_of"
+        return f"SELECT {wanted}, {day} FROM read_parquet({files}, hive_partitioning = false, filename = '_file')"
+    options = "hive_partitioning = true, hive_types_autocast = false"
+    return f"SELECT {wanted}, CAST(as_of AS DATE) AS as_of FROM read_parquet({files}, {options})"
+
+
+def _cast_columns(table: Table, *, named: bool = True) -> str:
     """Select the contract's columns in its types: a sum of integers or decimals comes wider than it went in."""
-    return ", ".join(f"CAST({quoted(name)} AS {sql_type(kind)}) AS {quoted(name)}" for name, kind in table.schema.items())
+    casts = {quoted(name): f"CAST({quoted(name)} AS {sql_type(kind)})" for name, kind in table.schema.items()}
+    return ", ".join(f"{cast} AS {name}" if named else cast for name, cast in casts.items())
 
 
 def _empty_sql(table: Table, *, dated: bool) -> str:

@@ -75,7 +75,7 @@ class Lake:
         if not self.root.is_dir():
             return []
         names = sorted(path.name for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
-        return [name for name in names if name != "quarantine" and any((self.root / name).iterdir())]
+        return [name for name in names if self.days(name) or self.version_id(name, None)]
 
     def latest(self, table: str, *, last: date | None = None) -> date | None:
         """Return the greatest published day of ``table`` up to ``last``."""
@@ -124,18 +124,11 @@ class Lake:
         """
         label = CURRENT if day is None else f"as_of={day.isoformat()}"
         folder = self.root / ".versions" / table / label / version
-        if folder.is_dir():
-            _write_info(folder, rows, info)
-            os.utime(folder)
-        else:
-            _write_info(staged, rows, info)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.rename(staged, folder)
-            except OSError:  # another run placed the same rows first
-                if not folder.is_dir():
-                    raise
+        _write_info(staged, rows, info)
+        _place(staged, folder)
         self._swap(table, day, folder)
+        if not folder.is_dir():  # it was unlinked for long, and collected just before the swap
+            _place(staged, folder)
         return Version(table, day, version, folder, rows, dict(info))
 
     def restore(self, table: str, day: date) -> Version:
@@ -159,15 +152,16 @@ class Lake:
     def collect(self, now: datetime) -> int:
         """Remove versions unlinked for an hour and staging folders left by killed runs; return how many."""
         removed = 0
-        for folder in _folders(self.root / ".staging"):
-            removed += _remove_older(folder, now - KEEP_STAGED)
+        staging = self.root / ".staging"
+        for folder in _folders(staging):
+            removed += _remove_older(folder, now - KEEP_STAGED, through=staging)
         versions = self.root / ".versions"
         for label in [*versions.rglob("as_of=*"), *versions.rglob(CURRENT)]:
             day = None if label.name == CURRENT else date.fromisoformat(label.name[6:])
             linked = self.version_id(str(label.parent.relative_to(versions)), day)
             for folder in _folders(label):
                 if folder.name != linked:
-                    removed += _remove_older(folder, now - KEEP_UNLINKED)
+                    removed += _remove_older(folder, now - KEEP_UNLINKED, through=staging)
         return removed
 
     def _link(self, table: str, day: date | None) -> Path:
@@ -190,13 +184,29 @@ def _folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
 
 
-def _remove_older(folder: Path, limit: datetime) -> int:
+def _place(staged: Path, folder: Path) -> None:
+    """Make ``staged`` the version ``folder``; where the same rows are there already, renew what is recorded."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.rename(staged, folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        os.replace(shutil.copyfile(staged / _INFO, folder / f"{_INFO}.{uuid.uuid4().hex}"), folder / _INFO)
+        os.utime(folder)
+
+
+def _remove_older(folder: Path, limit: datetime, *, through: Path) -> int:
+    """Remove ``folder`` if nothing touched it since ``limit``; it vanishes in one step, never file by file."""
+    doomed = through / uuid.uuid4().hex
     try:
         if folder.stat().st_mtime >= limit.timestamp():
             return 0
+        through.mkdir(exist_ok=True)
+        os.rename(folder, doomed)
     except FileNotFoundError:
         return 0
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(doomed, ignore_errors=True)
     return 1
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import duckdb
 
 from scoring_platform.contracts.catalog import CATALOG
+from scoring_platform.contracts.masking import ADDRESS
 from scoring_platform.contracts.table import Table
-from scoring_platform.lake.engine import literal, quoted
+from scoring_platform.lake.engine import literal, quoted, select_rows
 from scoring_platform.lake.tree import Lake
 
 MASKED = "warehouse.duckdb"
@@ -28,7 +29,7 @@ def refresh_views(lake: Lake) -> bool:
     """Build both warehouse files anew if the set of tables has changed; return whether it had."""
     home = lake.root.parent
     tables = [CATALOG[name] for name in lake.tables() if name in CATALOG]
-    signature = json.dumps({table.name: list(table.columns) for table in tables})
+    signature = json.dumps({table.name: _select(lake, table, masked=True) for table in tables})
     record = home / "warehouse.tables.json"
     present = all((home / name).exists() for name in (MASKED, CLEAR))
     if present and record.exists() and record.read_text(encoding="utf-8") == signature:
@@ -53,22 +54,18 @@ def _build(lake: Lake, tables: list[Table], target: Path, *, masked: bool) -> No
 
 def _select(lake: Lake, table: Table, *, masked: bool) -> str:
     columns = [_column(table, name, masked=masked) for name in table.columns]
-    if table.partition == "current":
-        files = literal(str(lake.root / table.name / "current" / "*.parquet"))
-        return f"SELECT {', '.join(columns)} FROM read_parquet({files})"
-    files = literal(str(lake.root / table.name / "as_of=*" / "*.parquet"))
-    return (
-        f"SELECT {', '.join(columns)}, CAST(as_of AS DATE) AS as_of FROM read_parquet({files}, "
-        "hive_partitioning = true, hive_types_autocast = false)"
-    )
+    dated = table.partition != "current"
+    files = literal(str(lake.root / table.name / ("as_of=*" if dated else "current") / "*.parquet"))
+    return select_rows(files, columns, lake.root, dated=dated)
 
 
 def _column(table: Table, name: str, *, masked: bool) -> str:
     if not masked or name not in table.personal_columns:
         return quoted(name)
     # An address keeps its first letter and its ending, like contracts.masking does.
-    value = quoted(name)
+    value = f"replace({quoted(name)}, '＠', '@')"
+    address = literal(f"^{ADDRESS}$")
     return (
-        f"CASE WHEN {value} IS NULL THEN NULL WHEN contains({value}, '@') THEN left({value}, 1) || '***@***.' || "
-        f"regexp_extract({value}, '[.]([^.@]*)$', 1) ELSE '***' END AS {quoted(name)}"
+        f"CASE WHEN {value} IS NULL THEN NULL WHEN regexp_matches({value}, {address}) THEN left({value}, 1) || '***@***' "
+        f"|| regexp_extract({value}, '[.][A-Za-z]{{2,}}$') ELSE '***' END AS {quoted(name)}"
     )

@@ -10,13 +10,17 @@ from typing import Any
 
 import dagster as dg
 
+from scoring_platform.orchestration.assets.activation import activation_assets
 from scoring_platform.orchestration.assets.factory import Frame
 from scoring_platform.orchestration.assets.ingest import ingest_assets
 from scoring_platform.orchestration.assets.profile import profile_assets
+from scoring_platform.orchestration.assets.reporting import reporting_assets
 from scoring_platform.orchestration.assets.scores import score_assets
 from scoring_platform.orchestration.jobs import daily_scoring_job
 from scoring_platform.orchestration.partitions import daily_partitions
 from scoring_platform.orchestration.resources import resources_of
+from scoring_platform.orchestration.schedules import daily_scoring_schedule
+from scoring_platform.orchestration.sensors import asset_check_alert_sensor
 from scoring_platform.settings import Settings
 
 
@@ -29,10 +33,19 @@ def build_definitions(settings: Settings, *, overrides: Mapping[str, Any] | None
     """
     partitions = daily_partitions(settings.config)
     frame = Frame(settings, partitions)
-    assets = [*ingest_assets(frame), *profile_assets(frame), *score_assets(frame)]
+    assets = [
+        *ingest_assets(frame),
+        *profile_assets(frame),
+        *score_assets(frame),
+        *activation_assets(frame),
+        *reporting_assets(frame),
+    ]
+    job = daily_scoring_job(partitions)
     return dg.Definitions(
         assets=assets,
-        jobs=[daily_scoring_job(partitions)],
+        jobs=[job],
+        schedules=[daily_scoring_schedule(settings, job)],
+        sensors=[asset_check_alert_sensor(settings)],
         resources={**resources_of(settings), **(overrides or {})},
         executor=dg.in_process_executor,
     )

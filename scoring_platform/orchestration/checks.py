@@ -14,12 +14,14 @@ import dagster as dg
 from scoring_platform.contracts.table import Table
 from scoring_platform.ingest.guards import DayVerdict
 from scoring_platform.lake.audit import Audit
+from scoring_platform.pipeline.activation import Applied
 
 CONTRACT = "contract"
 QUARANTINE_SHARE = "quarantine_share"
 NOT_EMPTY = "extract_not_empty"
 NO_QUARANTINE = "no_quarantined_rows"
 HISTORY = "history_complete"
+ALL_ACKNOWLEDGED = "all_acknowledged"
 
 
 def derived_specs(table: Table, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:  # type: ignore[type-arg]
@@ -145,3 +147,23 @@ def _plain(value: Any) -> str | int | float | bool | None:
     if isinstance(value, float):
         return None if value != value else value
     return str(value)
+
+
+def sync_spec(table: Table, partitions: dg.PartitionsDefinition) -> dg.AssetCheckSpec:  # type: ignore[type-arg]
+    """Return the check that the CRM took every row."""
+    description = "The CRM acknowledged every planned row; the others are tried again or wait for a person."
+    return _spec(table, ALL_ACKNOWLEDGED, description, blocking=False, partitions=partitions)
+
+
+def sync_result(table: Table, applied: Applied) -> dg.AssetCheckResult:
+    """Return whether every row was acknowledged; a warning otherwise, nothing is lost."""
+    failed = {status: count for status, count in applied.counts.items() if status != "acknowledged"}
+    words = ", ".join(f"{count} {status}" for status, count in sorted(failed.items()))
+    return dg.AssetCheckResult(
+        passed=not failed and not applied.stopped,
+        check_name=ALL_ACKNOWLEDGED,
+        asset_key=table.name,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(part for part in (words, applied.stopped) if part) or None,
+        metadata=dict(applied.counts),
+    )

@@ -8,17 +8,21 @@ the rows.
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 import duckdb
 
 from scoring_platform.config.connections import FilesSource
 from scoring_platform.contracts.catalog import table as contract_of
+from scoring_platform.contracts.masking import mask_text
 from scoring_platform.contracts.table import ORDER_TIME, Table
 from scoring_platform.errors import ConfigurationError
 
@@ -53,6 +57,7 @@ class Files:
                 contract's columns.
         """
         sql = self._checked(table.name)
+        self._refuse_links()
         with self._open(folder) as connection, _inside(self.root):
             self._check_columns(connection, table, sql)
             selected = self._with_order_time(connection, table, sql)
@@ -61,14 +66,11 @@ class Files:
 
     def probe(self) -> str:
         """Say how many files there are."""
-        if not self.root.is_dir():
-            msg = f"sources.files.root: the folder {self.root} does not exist"
-            raise ConfigurationError(msg)
+        self._refuse_links()
         count = sum(1 for path in self.root.rglob("*") if path.is_file())
         for name in sorted(self.tables):
-            table = contract_of(name)
-            with self._open(self.root) as connection, _inside(self.root):
-                self._check_columns(connection, table, self._checked(name))
+            with TemporaryDirectory() as scratch, self._open(Path(scratch)) as connection, _inside(self.root):
+                self._check_columns(connection, contract_of(name), self._checked(name))
         return f"{count} files below {self.root.name}/, {len(self.tables)} queries are valid"
 
     def _checked(self, name: str) -> str:
@@ -85,13 +87,26 @@ class Files:
             raise ConfigurationError(msg)
         return sql
 
-    def _open(self, folder: Path) -> duckdb.DuckDBPyConnection:
+    def _refuse_links(self) -> None:
+        """The engine follows links, and would read wherever they lead."""
         if not self.root.is_dir():
             msg = f"sources.files.root: the folder {self.root} does not exist"
             raise ConfigurationError(msg)
+        for parent, folders, files in os.walk(self.root):
+            for path in (Path(parent, name) for name in (*folders, *files)):
+                if path.is_symlink() and not path.resolve().is_relative_to(self.root):
+                    place = path.relative_to(self.root)
+                    msg = f"sources.files.root: {place} is a link that leads out of the folder; put the file itself there"
+                    raise ConfigurationError(msg)
+
+    def _open(self, folder: Path) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(":memory:")
         connection.execute("SET allowed_directories = $1", [[f"{self.root}/", f"{folder}/"]])
+        connection.execute("SET temp_directory = $1", [str(folder / "spilled")])
         connection.execute(f"SET TimeZone = '{self.zone.key}'")
+        connection.execute("SET python_enable_replacements = false")
+        connection.execute("SET autoinstall_known_extensions = false")
+        connection.execute("SET autoload_known_extensions = false")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         return connection
@@ -99,7 +114,7 @@ class Files:
     def _check_columns(self, connection: duckdb.DuckDBPyConnection, table: Table, sql: str) -> None:
         place = f"sources.files.tables.{table.name}.sql"
         described = self._execute(connection, table.name, f"DESCRIBE ({sql}\n)")
-        returned = [row[0] for row in described]
+        returned = [str(row[0]) for row in described]
         repeated = sorted({name for name in returned if returned.count(name) > 1})
         optional = _optional_columns(table)
         missing = [name for name in table.given_columns if name not in returned and name not in optional]
@@ -158,4 +173,8 @@ def _optional_columns(table: Table) -> frozenset[str]:
 
 
 def _first_lines(error: Exception) -> str:
-    return " ".join(str(error).split())[:400]
+    """Shorten the engine's words and leave out the values of the row it stumbled over: they may be personal."""
+    words = " ".join(str(error).split())
+    words = re.sub(r"Original Line: .*?(?=Possible |file = |$)", "", words)
+    words = re.sub(r"(?i)(could not convert string|string value) (\"[^\"]*\"|'[^']*')", r"\1 '***'", words)
+    return mask_text(words)[:400]

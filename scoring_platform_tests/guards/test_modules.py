@@ -46,7 +46,8 @@ def test_only_the_settings_touch_the_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["import os\nos.environ['A']", "from os import getenv", "import os as o\no.getenv('A')", "from os import environ"]
+    "code",
+    ["import os\nos.environ['A']", "from os import getenv", "import os as o\no.getenv('A')", "from os import environ"],
 )
 def test_the_guard_sees_every_way_to_the_environment(code: str) -> None:
     assert uses_of_the_environment(ast.parse(code))

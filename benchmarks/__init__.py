@@ -1,0 +1,1 @@
+"""Measurements on made-up data; nothing here is imported by the platform."""

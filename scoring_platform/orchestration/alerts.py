@@ -1,0 +1,88 @@
+"""Failed checks as messages to the on-call: one per problem and window, and one when it is over.
+
+Belongs here: evaluation to message, and the order of sending and recording. Does not belong here: when evaluations are
+looked at (``sensors``, the command line), how a message looks (``reporting.alerts``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import dagster as dg
+
+from scoring_platform.destinations.slack import Slack
+from scoring_platform.ledger.alerts import alert_sent, decide_alert, resolve_alert
+from scoring_platform.ledger.store import Ledger
+from scoring_platform.reporting.alerts import FailedCheck, render_alert
+from scoring_platform.settings import Settings
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One evaluation of one check."""
+
+    run_id: str
+    evaluation: dg.AssetCheckEvaluation
+
+    @property
+    def table(self) -> str:
+        """The asset's name."""
+        return self.evaluation.asset_key.to_user_string()
+
+    @property
+    def problem(self) -> str:
+        """What makes two failures the same problem: the table and the check."""
+        return f"check:{self.table}:{self.evaluation.check_name}"
+
+
+def tell(
+    evaluated: Iterable[Evaluated], *, settings: Settings, ledger: Ledger, slack: Slack, now: datetime
+) -> dict[str, int]:
+    """Send what the on-call should know and return counts: sent, suppressed, resolved.
+
+    A window opens only after Slack accepted the message.
+
+    Raises:
+        SourceError: Slack did not take a message; what was sent before is recorded, the rest can be told again.
+    """
+    section = settings.config.destinations.slack
+    counts = {"sent": 0, "suppressed": 0, "resolved": 0}
+    if section is None:
+        return counts
+    channel = section.alert_channel or section.channel
+    for one in evaluated:
+        if one.evaluation.passed:
+            if resolve_alert(ledger, one.problem):
+                slack.post(channel, f"✅ {one.table}: {one.evaluation.check_name}")
+                counts["resolved"] += 1
+            continue
+        window = timedelta(minutes=settings.config.alerts.window_minutes)
+        decision = decide_alert(ledger, one.problem, window=window, now=now)
+        if not decision.send:
+            counts["suppressed"] += 1
+            continue
+        message = render_alert(failed_check(one, settings), settings.config.report.language)
+        slack.post(channel, message.text, message.blocks)
+        alert_sent(ledger, one.problem, now=now)
+        counts["sent"] += 1
+    return counts
+
+
+def failed_check(one: Evaluated, settings: Settings) -> FailedCheck:
+    """Return the failure in the words of an alert."""
+    evaluation = one.evaluation
+    partition = evaluation.partition
+    day = date.fromisoformat(partition) if partition and len(partition) == len("2026-01-01") else None
+    error = evaluation.severity == dg.AssetCheckSeverity.ERROR
+    base = settings.config.report.dagster_url.rstrip("/")
+    return FailedCheck(
+        severity="error" if error else "warn",
+        table=one.table,
+        day=day,
+        check=evaluation.check_name,
+        description=evaluation.description or "",
+        run_url=f"{base}/runs/{one.run_id}",
+        command=f"scoring-platform run --date {day}" if error and day else None,
+    )

@@ -1,0 +1,92 @@
+"""Assets of the activation group: what the CRM should be told, and what became of it."""
+
+from typing import Any
+
+import dagster as dg
+
+from scoring_platform.contracts.catalog import table as contract_of
+from scoring_platform.destinations.preflight import require_fields
+from scoring_platform.orchestration import checks
+from scoring_platform.orchestration.assets.factory import Frame, Results, open_step, publish
+from scoring_platform.orchestration.policy import asset_arguments
+from scoring_platform.orchestration.resources import CrmResource, LakeResource, LedgerResource
+from scoring_platform.pipeline import activation
+from scoring_platform.pipeline.step import Step
+
+RELEASE_TAG = "scoring/release"
+
+
+def activation_assets(frame: Frame) -> list[dg.AssetsDefinition]:
+    """Return the plan and the sync."""
+    return [_plan(frame), _sync(frame)]
+
+
+def _plan(frame: Frame) -> dg.AssetsDefinition:
+    table = contract_of(activation.PLAN)
+
+    @dg.asset(
+        **asset_arguments(table),
+        deps=["customer_scores", "customer_segments", "customer_profiles"],
+        partitions_def=frame.partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=checks.derived_specs(table, frame.partitions),
+        output_required=False,
+    )
+    def crm_sync_plan(context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource) -> Results:
+        with open_step(context, lake, ledger, frame.settings) as step:
+            allowed = activation.run_permission(step, released=released(context))
+            if not allowed.granted:
+                yield _inert(table.name, allowed.reason)
+                return
+            yield from publish(
+                step,
+                table,
+                lambda step: activation.crm_sync_plan(step, frame.settings.crms),
+                plot=_plan_metadata,
+            )
+
+    return crm_sync_plan
+
+
+def _sync(frame: Frame) -> dg.AssetsDefinition:
+    table = contract_of(activation.SYNC)
+
+    @dg.asset(
+        **asset_arguments(table),
+        deps=[activation.PLAN, "customer_profiles"],
+        partitions_def=frame.partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[*checks.derived_specs(table, frame.partitions), checks.sync_spec(table, frame.partitions)],
+        output_required=False,
+    )
+    def crm_sync(
+        context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource, crm: CrmResource
+    ) -> Results:
+        with open_step(context, lake, ledger, frame.settings) as step:
+            allowed = activation.run_permission(step, released=released(context))
+            if not allowed.granted:
+                yield _inert(table.name, allowed.reason, checks.sync_result(table, activation.Applied({})))
+                return
+            with crm.open() as crms:
+                require_fields(frame.settings, crms)
+                applied = activation.apply_plan(step, crms)
+            outcome = checks.sync_result(table, applied)
+            yield from publish(step, table, activation.crm_sync, passed=[outcome])
+
+    return crm_sync
+
+
+def released(context: dg.AssetExecutionContext) -> list[str]:
+    """Return the streams that the run releases by name."""
+    return [name for name in context.run.tags.get(RELEASE_TAG, "").split(",") if name]
+
+
+def _inert(name: str, reason: str, *others: dg.AssetCheckResult) -> dg.MaterializeResult[Any]:
+    passed = checks.contract_passed(contract_of(name))
+    return dg.MaterializeResult(metadata={"inert": reason, "sent": 0}, check_results=[*others, passed])
+
+
+def _plan_metadata(step: Step) -> dict[str, Any]:
+    plan = step.read(activation.PLAN, step.days)
+    counts = plan.group_by(["crm", "operation"]).aggregate(rows=plan.count()).order_by("crm", "operation")
+    return {"operations": checks.records(counts.to_pyarrow().to_pylist())}

@@ -1,0 +1,157 @@
+"""Runs started from the command line: the daily job for a day or a range, in this process, on the real instance.
+
+Belongs here: starting, following and summing up a run. Does not belong here: which days are run (``cli``).
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+
+import dagster as dg
+
+from scoring_platform.orchestration.alerts import Evaluated
+from scoring_platform.orchestration.assets.activation import RELEASE_TAG
+from scoring_platform.orchestration.build import build_definitions
+from scoring_platform.orchestration.jobs import DAILY_SCORING_JOB, LANE
+from scoring_platform.orchestration.sensors import run_evaluations
+from scoring_platform.settings import Settings
+
+Say = Callable[[str], None]
+
+_FOLLOW_SECONDS = 0.2
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What a run came to.
+
+    Attributes:
+        run_id: The run in Dagster.
+        success: Whether every step succeeded.
+        failures: Step and what went wrong, in words.
+        checks: Every check evaluated.
+        seconds: Time per step.
+    """
+
+    run_id: str
+    success: bool
+    failures: dict[str, str] = field(default_factory=dict)
+    checks: Sequence[Evaluated] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def failed_checks(self) -> list[Evaluated]:
+        """Checks that did not pass, warnings included."""
+        return [one for one in self.checks if not one.evaluation.passed]
+
+
+class Runner:
+    """Runs the daily job of one home."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance, *, say: Say) -> None:
+        self._definitions = build_definitions(settings)
+        self._instance = instance
+        self._say = say
+
+    def run(self, days: Sequence[date], *, tables: Sequence[str] | None = None, release: str = "") -> RunOutcome:
+        """Run the job for ``days`` (one, or a range without gaps) and follow it until it ends.
+
+        Args:
+            days: Days to run.
+            tables: Only these assets; all by default.
+            release: Streams that a past day may send, separated by commas.
+        """
+        run_id = str(uuid.uuid4())
+        job = self._definitions.resolve_job_def(DAILY_SCORING_JOB)
+        tags = {**LANE, **({RELEASE_TAG: release} if release else {})}
+        if len(days) > 1:
+            tags |= {
+                "dagster/asset_partition_range_start": days[0].isoformat(),
+                "dagster/asset_partition_range_end": days[-1].isoformat(),
+            }
+        with self._followed(run_id):
+            result = job.execute_in_process(
+                instance=self._instance,
+                run_id=run_id,
+                partition_key=days[0].isoformat() if len(days) == 1 else None,
+                asset_selection=None if tables is None else [dg.AssetKey(name) for name in tables],
+                tags=tags,
+                run_config=_QUIET,
+                raise_on_error=False,
+            )
+        return self._outcome(run_id, success=result.success)
+
+    def _outcome(self, run_id: str, *, success: bool) -> RunOutcome:
+        failures: dict[str, str] = {}
+        started: dict[str, float] = {}
+        seconds: dict[str, float] = {}
+        for entry in self._instance.all_logs(run_id):
+            event = entry.dagster_event
+            if event is None or event.step_key is None:
+                continue
+            if event.is_step_start:
+                started[event.step_key] = entry.timestamp
+            elif event.is_step_success or event.is_step_failure:
+                seconds[event.step_key] = entry.timestamp - started.get(event.step_key, entry.timestamp)
+            if event.is_step_failure:
+                failures[event.step_key] = _words(event)
+        return RunOutcome(run_id, success, failures, run_evaluations(self._instance, run_id), seconds)
+
+    @contextmanager
+    def _followed(self, run_id: str) -> Iterator[None]:
+        """Say each finished step while the run goes on."""
+        done = threading.Event()
+        follower = threading.Thread(target=self._follow, args=(run_id, done), daemon=True)
+        follower.start()
+        try:
+            yield
+        finally:
+            done.set()
+            follower.join()
+
+    def _follow(self, run_id: str, done: threading.Event) -> None:
+        started: dict[str, float] = {}
+        cursor: str | None = None
+        last = False
+        while not last:
+            last = done.wait(_FOLLOW_SECONDS)
+            page = self._instance.get_records_for_run(run_id, cursor=cursor, of_type=_STEPS)
+            cursor = page.cursor
+            for record in page.records:
+                event, at = record.event_log_entry.dagster_event, record.event_log_entry.timestamp
+                if event is None or event.step_key is None:
+                    continue
+                if event.is_step_start:
+                    started[event.step_key] = at
+                else:
+                    mark = "ok    " if event.is_step_success else "FAILED"
+                    self._say(f"  {mark} {event.step_key:<22} {at - started.get(event.step_key, at):6.1f} s")
+
+
+_STEPS = {dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
+
+
+def _words(event: dg.DagsterEvent) -> str:
+    """Return the innermost message of a failed step."""
+    error = event.step_failure_data.error
+    if error is None:
+        return "unknown error"
+    while error.cause is not None:
+        error = error.cause
+    text = error.message.strip()
+    name, _, message = text.partition(": ")
+    return message or name
+
+
+def fail_orphans(instance: dg.DagsterInstance) -> int:
+    """Mark runs that a killed machine left as started; return how many."""
+    left = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]))
+    for run in left:
+        instance.report_run_failed(run, message="The process that ran this was gone when the platform was started.")
+    return len(left)

@@ -1,0 +1,66 @@
+"""Sensors: thin, they look at what is new and hand it on."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from scoring_platform.errors import SourceError
+from scoring_platform.orchestration.alerts import Evaluated, tell
+from scoring_platform.orchestration.resources import LedgerResource, SlackResource
+from scoring_platform.settings import Settings
+
+BATCH = 200
+INTERVAL_SECONDS = 30
+
+
+def asset_check_alert_sensor(settings: Settings) -> dg.SensorDefinition:
+    """Tell the on-call about failed checks on Slack."""
+
+    @dg.sensor(
+        name="asset_check_alert_sensor",
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Posts failed checks to Slack: one message per problem and window, and one when it is over.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, ledger: LedgerResource, slack: SlackResource
+    ) -> dg.SkipReason:
+        found, cursor = new_evaluations(context.instance, int(context.cursor or 0))
+        if not found:
+            return dg.SkipReason("no check was evaluated since the last look")
+        client = slack.client()
+        if client is None:
+            context.update_cursor(str(cursor))
+            return dg.SkipReason("no Slack is configured (destinations.slack)")
+        with ledger.open() as opened:
+            try:
+                counts = tell(found, settings=settings, ledger=opened, slack=client, now=datetime.now(UTC))
+            except SourceError as error:  # the cursor stays: all of it is told when Slack is back
+                return dg.SkipReason(f"Slack did not take the alerts, they wait: {error}")
+        context.update_cursor(str(cursor))
+        words = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return dg.SkipReason(f"{len(found)} evaluations: {words}")
+
+    return sensor
+
+
+def new_evaluations(instance: dg.DagsterInstance, after: int) -> tuple[list[Evaluated], int]:
+    """Return check evaluations recorded after the cursor, oldest first, and the new cursor."""
+    records = instance.get_event_records(
+        dg.EventRecordsFilter(event_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION, after_cursor=after),
+        limit=BATCH,
+        ascending=True,
+    )
+    found = []
+    for record in records:
+        event = record.event_log_entry.dagster_event
+        if event is not None:
+            found.append(Evaluated(record.run_id, event.asset_check_evaluation_data))
+    return found, max((record.storage_id for record in records), default=after)
+
+
+def run_evaluations(instance: dg.DagsterInstance, run_id: str) -> list[Evaluated]:
+    """Return the check evaluations of one run, oldest first."""
+    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+    events = [record.event_log_entry.dagster_event for record in records]
+    return [Evaluated(run_id, event.asset_check_evaluation_data) for event in events if event is not None]

@@ -1,0 +1,114 @@
+"""Why one customer has its score: the parts, the evidence, the segment.
+
+Belongs here: reading one customer's rows and putting them into words. Does not belong here: computing scores.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from scoring_platform.config.scoring import PARTS
+from scoring_platform.contracts.catalog import table as contract_of
+from scoring_platform.errors import ConfigurationError
+from scoring_platform.lake.engine import DuckDBEngine
+from scoring_platform.settings import Settings
+
+_PART_NAMES = {
+    "recency": {"ja": "最終購入", "en": "Recency"},
+    "frequency": {"ja": "購入頻度", "en": "Frequency"},
+    "monetary": {"ja": "購入金額", "en": "Monetary"},
+    "email": {"ja": "メール", "en": "E-mail"},
+    "web": {"ja": "ウェブ", "en": "Web"},
+    "support": {"ja": "サポート", "en": "Support"},
+    "nps": {"ja": "NPS", "en": "NPS"},
+}
+
+
+def explanation(engine: DuckDBEngine, settings: Settings, customer: str, *, day: date) -> dict[str, Any]:
+    """Return what is published about one customer on a day.
+
+    Args:
+        engine: The engine.
+        settings: Settings of this home.
+        customer: Customer id, or any e-mail address known of the customer.
+        day: A published day.
+
+    Raises:
+        ConfigurationError: Nobody is known under that name on that day.
+    """
+    customer_id = _customer_id(engine, customer, day)
+    rows = {name: _row(engine, name, customer_id, day) for name in ("customer_profiles", "customer_scores", "customer_segments")}
+    scores, profile, segment = rows["customer_scores"], rows["customer_profiles"], rows["customer_segments"]
+    return {
+        "customer_id": customer_id,
+        "day": day,
+        "segment": segment["segment"],
+        "entered_on": segment["entered_on"],
+        "total_score": scores["total_score"],
+        "rfm_code": scores["rfm_code"],
+        "parts": {part: scores[f"points_{part}"] for part in PARTS},
+        "evidence": _evidence(profile, scores),
+        "model_version": scores["model_version"],
+        "config_version": scores["config_version"],
+    }
+
+
+def in_words(found: dict[str, Any], settings: Settings) -> str:
+    """Return an explanation as lines in the report's language."""
+    language = settings.config.report.language
+    label = settings.config.segments.labels[found["segment"]]
+    japanese = language == "ja"
+    lines = [
+        f"{found['customer_id']}  {found['day']}",
+        f"{'セグメント' if japanese else 'Segment'}: {getattr(label, language)} ({found['segment']}) "
+        f"{'— ' + str(found['entered_on']) + ' から' if japanese else '— since ' + str(found['entered_on'])}",
+        f"{'総合スコア' if japanese else 'Total score'}: {found['total_score']} / 100   RFM: {found['rfm_code'] or '—'}",
+    ]
+    for part, points in found["parts"].items():
+        lines.append(f"  {points / 100:6.2f}  {_PART_NAMES[part][language]}: {found['evidence'][part]}")
+    lines.append(f"{'モデル' if japanese else 'Model'} {found['model_version']}, "
+                 f"{'設定' if japanese else 'configuration'} {found['config_version']}")
+    return "\n".join(lines)
+
+
+def _evidence(profile: dict[str, Any], scores: dict[str, Any]) -> dict[str, str]:
+    def of(name: str) -> Any:
+        return profile[name]
+
+    last = f"last_order_on {of('last_order_on')}" if of("last_order_on") else "no purchase"
+    return {
+        "recency": f"{last}, band {scores['r'] or '—'}",
+        "frequency": f"{scores['frequency']} purchase days in 365 days, band {scores['f'] or '—'}",
+        "monetary": f"{scores['monetary']:,.0f} in 365 days, band {scores['m'] or '—'}",
+        "email": f"{of('email_sent_90d')} sent, {of('email_opens_90d')} opened, {of('email_clicks_90d')} clicked in 90 days",
+        "web": f"{of('web_sessions_90d')} sessions, {of('web_pageviews_90d')} pages in 90 days",
+        "support": f"{of('tickets_90d')} tickets, {of('tickets_bad_90d')} rated bad in 90 days",
+        "nps": f"answer {of('nps_score')} on {of('nps_answered_on')}" if of("nps_answered_on") else "no answer",
+    }
+
+
+def _customer_id(engine: DuckDBEngine, customer: str, day: date) -> str:
+    table = contract_of("customer_identities")
+    identities = engine.read(table, [day])
+    wanted = customer.strip()
+    named = identities.filter(
+        (identities.customer_id == wanted)
+        | ((identities.id_kind == "email") & (identities.id_value == wanted.lower()))
+        | ((identities.id_kind == "customer_ref") & (identities.id_value == wanted))
+    )
+    found = named.select("customer_id").distinct().to_pyarrow().to_pydict()["customer_id"]
+    if len(found) != 1:
+        why = "nobody is" if not found else f"{len(found)} customers are"
+        msg = f"{why} known by that customer id, e-mail address or shop's customer id on {day}"
+        raise ConfigurationError(msg)
+    return str(found[0])
+
+
+def _row(engine: DuckDBEngine, name: str, customer_id: str, day: date) -> dict[str, Any]:
+    table = engine.read(contract_of(name), [day])
+    rows: list[dict[str, Any]] = table.filter(table.customer_id == customer_id).to_pyarrow().to_pylist()
+    if not rows:
+        msg = f"{name} has no row for customer {customer_id} on {day}"
+        raise ConfigurationError(msg)
+    return rows[0]
