@@ -31,6 +31,10 @@ class TransientError(SourceError):
     """The same call may succeed later: timeout, reset, throttling, 5xx."""
 
 
+class OutcomeUnknownError(TransientError):
+    """A call that must not be repeated got no clear answer: it may or may not have been carried out."""
+
+
 class PermanentError(SourceError):
     """The same call will fail again: bad request, unknown field, malformed answer."""
 

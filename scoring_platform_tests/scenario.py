@@ -36,7 +36,7 @@ def days_from(first: date, count: int) -> list[date]:
     return [first + timedelta(days=offset) for offset in range(count)]
 
 
-def order(order_id: str, ordered_at: str, **changes: Any) -> dict[str, Any]:
+def order(order_id: str, ordered_at: str, /, **changes: Any) -> dict[str, Any]:
     """A paid order of 1,000 yen."""
     row = {
         "order_id": order_id,
@@ -44,6 +44,7 @@ def order(order_id: str, ordered_at: str, **changes: Any) -> dict[str, Any]:
         "email": "a@example.jp",
         "ordered_at": ordered_at,
         "status": "paid",
+        "updated_at": "",
         "currency": "JPY",
         "total_amount": "1000",
         "refunded_amount": "0",
@@ -51,7 +52,7 @@ def order(order_id: str, ordered_at: str, **changes: Any) -> dict[str, Any]:
     return {**row, **changes}
 
 
-def item(order_id: str, line_id: str = "1", **changes: Any) -> dict[str, Any]:
+def item(order_id: str, line_id: str = "1", /, **changes: Any) -> dict[str, Any]:
     """One unit for 500 yen."""
     return {"order_id": order_id, "line_id": line_id, "product_id": "p1", "quantity": "1", "amount": "500", **changes}
 

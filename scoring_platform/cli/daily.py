@@ -20,6 +20,7 @@ from scoring_platform.lake.tree import Lake
 from scoring_platform.ledger.store import Ledger
 from scoring_platform.orchestration.alerts import tell
 from scoring_platform.orchestration.runs import Runner, RunOutcome
+from scoring_platform.orchestration.sensors import TOLD
 from scoring_platform.pipeline.history import event_tables, missing_days
 from scoring_platform.pipeline.step import span
 from scoring_platform.sandbox.connection import Endpoint
@@ -119,11 +120,11 @@ def _go(
     click.echo(what)
     outcome = runner.run(days, tables=tables, release=release)
     say_outcome(outcome)
-    _alert(settings, outcome)
+    _alert(settings, instance, outcome)
     return outcome.success
 
 
-def _alert(settings: Settings, outcome: RunOutcome) -> None:
+def _alert(settings: Settings, instance: dg.DagsterInstance, outcome: RunOutcome) -> None:
     """Tell the on-call; a Slack that is down does not fail the run: a failed check stays in Dagster."""
     try:
         slack = open_slack(settings)
@@ -131,5 +132,6 @@ def _alert(settings: Settings, outcome: RunOutcome) -> None:
             return
         with Ledger(settings.ledger_url) as ledger:
             tell(outcome.checks, settings=settings, ledger=ledger, slack=slack, now=datetime.now(UTC))
+        instance.add_run_tags(outcome.run_id, TOLD)
     except (SourceError, ConfigurationError) as error:
         click.echo(f"  The on-call was not told: {error}", err=True)

@@ -34,14 +34,18 @@ def text(
     isin: Iterable[str] | None = None,
     pii: bool = False,
     matches: str | None = None,
+    form: str | None = None,
 ) -> pa.Column:
-    """A string; ``isin`` lists the allowed values, ``matches`` is a regular expression, ``pii`` marks personal data."""
+    """A string; ``isin`` lists the allowed values, ``pii`` marks personal data.
+
+    ``matches`` is a regular expression and ``form`` says in words what it stands for.
+    """
     checks: list[pa.Check] = []
     if isin is not None:
         checks.append(pa.Check.isin(list(isin)))
     if matches is not None:
         checks.append(pa.Check.str_matches(matches))
-    return _column(dt.string, description, checks=checks, nullable=nullable, pii=pii)
+    return _column(dt.string, description, checks=checks, nullable=nullable, pii=pii, form=form)
 
 
 def identifier(description: str, *, nullable: bool = False, pii: bool = False) -> pa.Column:
@@ -135,6 +139,7 @@ def _column(
     nullable: bool = False,
     pii: bool = False,
     unit: str | None = None,
+    form: str | None = None,
 ) -> pa.Column:
-    metadata = {"pii": pii, "unit": unit}
+    metadata = {"pii": pii, "unit": unit, "form": form}
     return pa.Column(dtype, checks or None, nullable=nullable, description=description, metadata=metadata)

@@ -40,7 +40,7 @@ RAW_ORDERS = Table(
         "ordered_at": instant("When the order was placed"),
         "updated_at": instant("When the shop last changed the order"),
         "status": text("State of the order", isin=["paid", "pending", "cancelled", "returned", "test"]),
-        "currency": text("ISO 4217 code of the amounts", matches=_CURRENCY),
+        "currency": text("ISO 4217 code of the amounts", matches=_CURRENCY, form="a currency code of three letters"),
         "total_amount": money("Total as ordered, before refunds", unit="currency"),
         "refunded_amount": money("Refunded so far", unit="currency"),
         "total_amount_reporting": money("Total as ordered, before refunds"),
@@ -66,7 +66,7 @@ RAW_ORDER_ITEMS = Table(
         "category": text("Product category", nullable=True),
         "quantity": number("Units; negative for a return", unit="units"),
         "amount": money("Line total", minimum=None, unit="currency"),
-        "currency": text("ISO 4217 code of the order", matches=_CURRENCY),
+        "currency": text("ISO 4217 code of the order", matches=_CURRENCY, form="a currency code of three letters"),
         "amount_reporting": money("Line total", minimum=None),
         "updated_at": instant("When the shop last changed the order"),
     },
@@ -102,7 +102,7 @@ RAW_EMAIL_EVENTS = Table(
     columns={
         "source": identifier("System the row came from, as named in scoring.yaml"),
         "event_id": identifier("The mail tool's event id"),
-        "email": text("Address of the recipient", matches=_EMAIL, pii=True),
+        "email": text("Address of the recipient", matches=_EMAIL, form="an e-mail address", pii=True),
         "campaign_id": text("Campaign or flow", nullable=True),
         "kind": text(
             "What happened", isin=["sent", "delivered", "open", "click", "bounce", "unsubscribe", "complaint"]
@@ -144,7 +144,7 @@ RAW_SUPPORT_TICKETS = Table(
     columns={
         "source": identifier("System the row came from, as named in scoring.yaml"),
         "ticket_id": identifier("The help desk's ticket id"),
-        "email": text("Address of the requester", matches=_EMAIL, pii=True),
+        "email": text("Address of the requester", matches=_EMAIL, form="an e-mail address", pii=True),
         "created_at": instant("When the ticket was opened"),
         "updated_at": instant("When the ticket was last changed"),
         "status": identifier("State in the help desk's words"),

@@ -39,12 +39,12 @@ def row_rules(table: Table, rows: ir.Table) -> list[Rule]:
         if not column.nullable:
             rules.append(Rule(name, f"{name}_present", "is missing", value.isnull()))
         for check in column.checks or ():
-            holds, words = _express(value, check)
+            holds, words = _express(value, check, form=(column.metadata or {}).get("form"))
             rules.append(Rule(name, f"{name}_{check.name}", words, value.notnull() & ~holds))
     return rules
 
 
-def _express(value: ir.Column, check: pa.Check) -> tuple[ir.BooleanColumn, str]:
+def _express(value: ir.Column, check: pa.Check, *, form: str | None) -> tuple[ir.BooleanColumn, str]:
     given = check.statistics or {}
     match check.name:
         case "isin":
@@ -53,7 +53,7 @@ def _express(value: ir.Column, check: pa.Check) -> tuple[ir.BooleanColumn, str]:
         case "str_matches":
             pattern = given["pattern"]
             text = pattern if isinstance(pattern, str) else pattern.pattern
-            return value.re_search(text), f"does not look like {text}"
+            return value.re_search(text), f"is not {form or f'of the form {text}'}"
         case "str_length":
             return value.length() >= given["min_value"], "is empty"
         case "greater_than_or_equal_to":

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from scoring_platform.errors import ScoringError
-from scoring_platform.http.client import OutcomeUnknownError
+from scoring_platform.errors import OutcomeUnknownError, ScoringError
 from scoring_platform.ledger.deliveries import claim_delivery, confirm_delivery, withdraw_delivery
 from scoring_platform.ledger.store import Ledger
 

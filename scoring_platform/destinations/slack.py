@@ -23,8 +23,8 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.http_retry import HttpRequest, HttpResponse, RateLimitErrorRetryHandler, RetryHandler, RetryState
 
 from scoring_platform.destinations.slack_limits import MAX_TEXT, clip, fit
-from scoring_platform.errors import CredentialError, PermanentError, SourceError, TransientError
-from scoring_platform.http.client import MAX_WAIT, OutcomeUnknownError
+from scoring_platform.errors import CredentialError, OutcomeUnknownError, PermanentError, SourceError, TransientError
+from scoring_platform.http.client import MAX_WAIT
 from scoring_platform.http.verdict import fit_words
 
 Block = dict[str, Any]

@@ -5,6 +5,7 @@ Belongs here: raw events to daily counts and amounts. Does not belong here: wind
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,7 @@ import ibis.expr.types as ir
 from scoring_platform.contracts.columns import MONEY
 from scoring_platform.contracts.derived import CUSTOMER_ACTIVITY
 from scoring_platform.domain import normalise
-from scoring_platform.domain.identity import node
+from scoring_platform.domain.identity import account, node
 
 _MEASURES = [name for name in CUSTOMER_ACTIVITY.columns if name not in CUSTOMER_ACTIVITY.key]
 
@@ -35,7 +36,7 @@ def activity(
     owners: ir.Table,
     tracking: ir.Table,
     *,
-    shop: str,
+    shops: Sequence[str],
     tracking_default: Literal["granted", "denied"],
 ) -> ir.Table:
     """Return the daily facts of every known customer who was active.
@@ -44,15 +45,19 @@ def activity(
         raw: Raw events of the days.
         owners: Identifier to customer (``node``, ``customer_id``).
         tracking: Tracking consent at the end of each day (``consent.states``).
-        shop: Source whose customer ids other systems name.
+        shops: Sources with customer ids of their own; other systems name those of the first.
         tracking_default: State of a customer without a decision.
     """
     parts = [
-        _orders(_owned(raw.orders, owners, _order_node(raw.orders))),
+        _orders(_owned(raw.orders, owners, _order_node(raw.orders, shops))),
         _email(_owned(raw.email_events, owners, node("email", normalise.email(raw.email_events.email)))),
-        _web(raw.web_activity, owners, tracking, shop=shop, tracking_default=tracking_default),
+        _web(
+            _owned(raw.web_activity, owners, _web_node(raw.web_activity, shops)),
+            tracking,
+            tracking_default=tracking_default,
+        ),
         _tickets(_owned(raw.tickets, owners, node("email", normalise.email(raw.tickets.email)))),
-        _events(_owned(raw.events, owners, _event_node(raw.events, shop))),
+        _events(_owned(raw.events, owners, _event_node(raw.events, shops))),
     ]
     rows = ibis.union(*[_padded(part) for part in parts])
     sums = {name: rows[name].sum() for name in _MEASURES if name != "purchase_day"}
@@ -64,17 +69,17 @@ def _owned(table: ir.Table, owners: ir.Table, named: ir.Value) -> ir.Table:
     return table.mutate(node=named).inner_join(owners, "node")
 
 
-def _order_node(orders: ir.Table) -> ir.Value:
+def _order_node(orders: ir.Table, shops: Sequence[str]) -> ir.Value:
     """An order belongs to its account; a guest's to the e-mail address."""
     return ibis.coalesce(
-        node("customer_ref", normalise.reference(orders.customer_ref), orders.source),
+        account(orders.customer_ref, orders.source, shops),
         node("email", normalise.email(orders.email)),
     )
 
 
-def _event_node(events: ir.Table, shop: str) -> ir.Value:
+def _event_node(events: ir.Table, shops: Sequence[str]) -> ir.Value:
     return ibis.coalesce(
-        node("customer_ref", normalise.reference(events.customer_ref), shop),
+        account(events.customer_ref, events.source, shops),
         node("email", normalise.email(events.email)),
         node("client_id", normalise.reference(events.client_id)),
     )
@@ -106,14 +111,18 @@ def _email(events: ir.Table) -> ir.Table:
     return daily.mutate(email_sent=ibis.greatest(daily.sent, daily.delivered)).drop("sent", "delivered")
 
 
-def _web(
-    web: ir.Table, owners: ir.Table, tracking: ir.Table, *, shop: str, tracking_default: Literal["granted", "denied"]
-) -> ir.Table:
-    named = ibis.coalesce(
-        node("customer_ref", normalise.reference(web.customer_ref), shop),
-        node("client_id", normalise.reference(web.client_id)),
+def web_days(web: ir.Table, owners: ir.Table, shops: Sequence[str]) -> ir.Table:
+    """Return whose web activity there is on which day: as_of, customer_id."""
+    return _owned(web, owners, _web_node(web, shops)).select("as_of", "customer_id").distinct()
+
+
+def _web_node(web: ir.Table, shops: Sequence[str]) -> ir.Value:
+    return ibis.coalesce(
+        account(web.customer_ref, web.source, shops), node("client_id", normalise.reference(web.client_id))
     )
-    owned = _owned(web, owners, named)
+
+
+def _web(owned: ir.Table, tracking: ir.Table, *, tracking_default: Literal["granted", "denied"]) -> ir.Table:
     allowed = tracking.filter((tracking.channel == "web") & (tracking.purpose == "tracking"))
     joined = owned.left_join(allowed.select("customer_id", "as_of", "state"), ["customer_id", "as_of"])
     seen = joined.filter(joined.state.fill_null(tracking_default) == "granted")

@@ -8,15 +8,19 @@ Belongs here: decisions to states. Does not belong here: the gate that sending p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.domain import normalise
-from scoring_platform.domain.identity import node
+from scoring_platform.domain.identity import account, node
+
+_COLUMNS = ("source", "channel", "purpose", "status", "occurred_at", "node", "decided_on")
 
 
 def decisions(
-    consents: ir.Table, email_events: ir.Table, contacts: ir.Table, *, owners: ir.Table, shop: str
+    consents: ir.Table, email_events: ir.Table, contacts: ir.Table, *, owners: ir.Table, shops: Sequence[str]
 ) -> ir.Table:
     """Return every decision of a known customer.
 
@@ -25,51 +29,64 @@ def decisions(
         email_events: raw_email_events with ``as_of``; unsubscribes and complaints revoke.
         contacts: raw_crm_contacts with ``changed_on``; an opt-out revokes.
         owners: Identifier to customer (``node``, ``customer_id``).
-        shop: Source whose customer ids consents name.
+        shops: Sources with customer ids of their own; other systems name those of the first.
 
     Returns:
         Columns customer_id, source, channel, purpose, status, occurred_at, decided_on.
     """
+    every = ibis.union(_given(consents, shops), _left(email_events), _opted_out(contacts))
+    return every.inner_join(owners, "node").drop("node")
+
+
+def given(consents: ir.Table, *, owners: ir.Table, shops: Sequence[str]) -> ir.Table:
+    """Return the decisions in raw_consents alone, as ``decisions`` does: enough for what no e-mail can revoke."""
+    return _given(consents, shops).inner_join(owners, "node").drop("node")
+
+
+def _given(consents: ir.Table, shops: Sequence[str]) -> ir.Table:
     is_email = consents.subject.contains("@") | consents.subject.contains("＠")
     subject = is_email.ifelse(
-        node("email", normalise.email(consents.subject)),
-        node("customer_ref", normalise.reference(consents.subject), shop),
+        node("email", normalise.email(consents.subject)), account(consents.subject, consents.source, shops)
     )
-    given = consents.select(
-        "source", "channel", "purpose", "status", "occurred_at", node=subject, decided_on=consents.as_of
-    )
+    return consents.mutate(node=subject, decided_on=consents.as_of).select(_COLUMNS)
+
+
+def _left(email_events: ir.Table) -> ir.Table:
     left = email_events.filter(email_events.kind.isin(["unsubscribe", "complaint"]))
-    revoked = left.select(
-        "source",
-        channel=ibis.literal("email"),
-        purpose=ibis.literal("marketing"),
-        status=ibis.literal("revoked"),
-        occurred_at=left.occurred_at,
-        node=node("email", normalise.email(left.email)),
-        decided_on=left.as_of,
-    )
+    return _revoked(left, node("email", normalise.email(left.email)), left.occurred_at, on=left.as_of)
+
+
+def _opted_out(contacts: ir.Table) -> ir.Table:
     out = contacts.filter(contacts.opt_out)
-    opted_out = out.select(
+    return _revoked(out, node("crm_id", normalise.reference(out.crm_id), out.source), out.updated_at, on=out.changed_on)
+
+
+def _revoked(table: ir.Table, who: ir.Value, at: ir.Value, *, on: ir.Value) -> ir.Table:
+    revoked = table.select(
         "source",
         channel=ibis.literal("email"),
         purpose=ibis.literal("marketing"),
         status=ibis.literal("revoked"),
-        occurred_at=out.updated_at,
-        node=node("crm_id", normalise.reference(out.crm_id), out.source),
-        decided_on=out.changed_on,
+        occurred_at=at,
+        node=who,
+        decided_on=on,
     )
-    columns = ["source", "channel", "purpose", "status", "occurred_at", "node", "decided_on"]
-    every = ibis.union(given.select(columns), revoked.select(columns), opted_out.select(columns))
-    return every.inner_join(owners, "node").drop("node")
+    return revoked.select(_COLUMNS)
 
 
 def states(decided: ir.Table, days: ir.Table) -> ir.Table:
     """Return the state at the end of each day of ``days`` per customer, channel and purpose.
 
+    Args:
+        decided: Result of ``decisions`` or ``given``.
+        days: Days to compute (``as_of``); with ``customer_id``, those days of that customer only.
+
     Returns:
         Columns as_of, customer_id, channel, purpose, state (granted | denied).
     """
-    known = days.join(decided, decided.decided_on <= days.as_of)
+    asked = [days.customer_id == decided.customer_id] if "customer_id" in days.columns else []
+    known = days.join(decided, [decided.decided_on <= days.as_of, *asked])
+    known = known.select("as_of", *decided.columns)
     by_source = ["as_of", "customer_id", "channel", "purpose", "source"]
     # Of two decisions at one instant the stricter one counts.
     ranked = known.mutate(

@@ -42,7 +42,13 @@ def desired(scores: ir.Table, segments: ir.Table, profiles: ir.Table, *, labels:
 
 
 def plan(
-    wanted: ir.Table, acknowledged: ir.Table, *, crm: str, stream: str, fields: Mapping[str, str], score_date: str,
+    wanted: ir.Table,
+    acknowledged: ir.Table,
+    *,
+    crm: str,
+    stream: str,
+    fields: Mapping[str, str],
+    score_date: str,
     clv_dead_band: float,
 ) -> ir.Table:
     """Return one row per customer whose record should be written.
@@ -73,9 +79,7 @@ def plan(
     rows = rows.filter(rows.body != "")
     refused = rows.dead_payload.fill_null("") == rows.body.hexdigest("md5")
     unreachable = rows.email.isnull() & ~rows.known.fill_null(False)
-    operation = ibis.cases(
-        (refused | unreachable, "skip"), (rows.known.fill_null(False), "update"), else_="create"
-    )
+    operation = ibis.cases((refused | unreachable, "skip"), (rows.known.fill_null(False), "update"), else_="create")
     return rows.select(
         crm=ibis.literal(crm),
         stream=ibis.literal(stream),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import ibis
 import ibis.expr.types as ir
@@ -18,9 +19,12 @@ from scoring_platform.domain import normalise
 
 MAX_ROUNDS = 50
 SHARED_LIMIT = 10
-"""Accounts that may share one e-mail address or device before it counts as shared by different people."""
+"""Identifiers, devices apart, that one may be seen with before it counts as shared by different people."""
 
 Materialise = Callable[[ir.Table], ir.Table]
+
+_GIVEN = ("customer_ref", "email", "client_id", "crm_id")
+_NODES = tuple(f"{kind}_node" for kind in _GIVEN)
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Records:
     """Raw tables that mention identifiers, with ``as_of``: all published days, today's graph applies to all.
 
     Attributes:
-        shop: Source whose customer ids ``customer_ref`` means in tables of other sources.
+        shops: Sources with customer ids of their own; other systems name those of the first.
     """
 
     orders: ir.Table
@@ -39,7 +43,7 @@ class Records:
     events: ir.Table
     contacts: ir.Table
     responses: ir.Table
-    shop: str
+    shops: Sequence[str]
 
 
 def resolve(records: Records, minted: ir.Table, *, materialise: Materialise) -> ir.Table:
@@ -53,18 +57,16 @@ def resolve(records: Records, minted: ir.Table, *, materialise: Materialise) -> 
     Returns:
         Columns source, id_kind, id_value, customer_id, rule, first_seen_on.
     """
-    mentions = materialise(_mentions(records))
+    seen = materialise(_seen_together(records))
+    mentions = materialise(_mentions(seen))
     nodes = materialise(
         mentions.group_by(["node", "id_kind", "id_value"]).aggregate(first_seen_on=mentions.first_seen_on.min())
     )
-    links = materialise(_bounded(_links(records)))
+    links = materialise(_bounded(materialise(_links(seen))))
     labels = _components(nodes, links, materialise)
-    customers = materialise(_mint(nodes, labels, minted))
+    customers = materialise(_mint(nodes, labels, minted, materialise))
     linked = links.select(node=links.a).union(links.select(node=links.b)).distinct().mutate(linked=True)
-    seen = mentions.group_by(["source", "id_kind", "id_value", "node"]).aggregate(
-        first_seen_on=mentions.first_seen_on.min()
-    )
-    joined = seen.inner_join(customers, "node").left_join(linked, "node")
+    joined = mentions.inner_join(customers, "node").left_join(linked, "node")
     return joined.select(
         "source",
         "id_kind",
@@ -81,114 +83,83 @@ def node(kind: str, value: ir.Value, scope: ir.Value | str = "") -> ir.Value:
     return ibis.literal(f"{kind}|") + text + "|" + value
 
 
-def _mentions(records: Records) -> ir.Table:
-    """Every identifier in every record: node, source, id_kind, id_value, first_seen_on."""
-    parts = [
-        *_mention(records.orders, records.orders.source, ref=records.orders.customer_ref, email=records.orders.email),
-        *_mention(records.email_events, records.shop, email=records.email_events.email),
-        *_mention(records.web_activity, records.shop, ref=records.web_activity.customer_ref,
-                  client=records.web_activity.client_id),
-        *_mention(records.tickets, records.shop, email=records.tickets.email),
-        *_mention(records.events, records.shop, ref=records.events.customer_ref, email=records.events.email,
-                  client=records.events.client_id),
-        *_state_mentions(records),
-        *_response_mentions(records),
-    ]
-    return ibis.union(*parts)
+def account(value: ir.Value, source: ir.Value, shops: Sequence[str]) -> ir.Value:
+    """Return the node of a shop's customer id as ``source`` names it: its own, or that of the first shop."""
+    return node("customer_ref", normalise.reference(value), _whose(source, shops))
 
 
-def _mention(
-    table: ir.Table,
-    shop: ir.Value | str,
-    *,
-    ref: ir.Value | None = None,
-    email: ir.Value | None = None,
-    client: ir.Value | None = None,
-    crm: ir.Value | None = None,
-    first: ir.Value | None = None,
-) -> list[ir.Table]:
-    seen = table.as_of if first is None else first
-    given = [
-        ("customer_ref", None if ref is None else normalise.reference(ref), shop),
-        ("email", None if email is None else normalise.email(email), ""),
-        ("client_id", None if client is None else normalise.reference(client), ""),
-        ("crm_id", None if crm is None else normalise.reference(crm), table.source),
-    ]
-    parts = []
-    for kind, value, scope in given:
-        if value is None:
-            continue
-        part = table.select(
-            node=node(kind, value, scope),
-            source=table.source,
-            id_kind=ibis.literal(kind),
-            id_value=value,
-            first_seen_on=seen,
-        )
-        part = part.filter(part.node.notnull())
-        parts.append(
-            part.group_by(["node", "source", "id_kind", "id_value"]).aggregate(first_seen_on=part.first_seen_on.min())
-        )
-    return parts
+def _whose(source: ir.Value, shops: Sequence[str]) -> ir.Value:
+    return source.isin(list(shops)).ifelse(source, ibis.literal(shops[0]))
 
 
-def _state_mentions(records: Records) -> list[ir.Table]:
-    customers, contacts = records.customers, records.contacts
-    return [
-        *_mention(customers, customers.source, ref=customers.customer_ref, email=customers.email,
-                  first=customers.created_on),
-        *_mention(contacts, records.shop, crm=contacts.crm_id, email=contacts.email, first=contacts.created_on),
-    ]
-
-
-def _response_mentions(records: Records) -> list[ir.Table]:
-    responses = records.responses
-    by_email = responses.filter(responses.identity_kind == "email")
-    by_ref = responses.filter(responses.identity_kind == "customer_id")
-    return [
-        *_mention(by_email, records.shop, email=by_email.identity_key),
-        *_mention(by_ref, records.shop, ref=by_ref.identity_key),
-    ]
-
-
-def _links(records: Records) -> ir.Table:
-    """Pairs of identifiers that one record holds together: a, b."""
-    orders, customers, contacts, events, web = (
-        records.orders,
-        records.customers,
-        records.contacts,
-        records.events,
-        records.web_activity,
+def _seen_together(records: Records) -> ir.Table:
+    """Every combination of identifiers that a record holds, with the node of each and the day it was first seen."""
+    orders, customers, web, events = records.orders, records.customers, records.web_activity, records.events
+    by_email = records.responses.filter(records.responses.identity_kind == "email")
+    by_ref = records.responses.filter(records.responses.identity_kind == "customer_id")
+    held = ibis.union(
+        _held(orders, customer_ref=orders.customer_ref, email=orders.email),
+        _held(customers, customers.created_on, customer_ref=customers.customer_ref, email=customers.email),
+        _held(records.email_events, email=records.email_events.email),
+        _held(web, customer_ref=web.customer_ref, client_id=web.client_id),
+        _held(records.tickets, email=records.tickets.email),
+        _held(events, customer_ref=events.customer_ref, email=events.email, client_id=events.client_id),
+        _held(records.contacts, records.contacts.created_on, crm_id=records.contacts.crm_id,
+              email=records.contacts.email),
+        _held(by_email, email=by_email.identity_key),
+        _held(by_ref, customer_ref=by_ref.identity_key),
+    )  # fmt: skip
+    spelled = held.mutate(
+        email=normalise.email(held.email),
+        **{kind: normalise.reference(held[kind]) for kind in _GIVEN if kind != "email"},
     )
+    return spelled.mutate(
+        customer_ref_node=account(spelled.customer_ref, spelled.source, records.shops),
+        email_node=node("email", spelled.email),
+        client_id_node=node("client_id", spelled.client_id),
+        crm_id_node=node("crm_id", spelled.crm_id, spelled.source),
+    )
+
+
+def _held(table: ir.Table, first: ir.Value | None = None, **given: ir.Value) -> ir.Table:
+    """Reduce a raw table to the distinct identifiers of its records, before anything is computed per row."""
+    columns = {kind: given.get(kind, ibis.null(str)) for kind in _GIVEN}
+    held = table.select("source", first_seen_on=table.as_of if first is None else first, **columns)
+    return held.group_by(["source", *_GIVEN]).aggregate(first_seen_on=held.first_seen_on.min())
+
+
+def _mentions(seen: ir.Table) -> ir.Table:
+    """Every identifier of every system once: node, source, id_kind, id_value, first_seen_on."""
     parts = [
-        _pair(orders, node("customer_ref", normalise.reference(orders.customer_ref), orders.source),
-              node("email", normalise.email(orders.email))),
-        _pair(customers, node("customer_ref", normalise.reference(customers.customer_ref), customers.source),
-              node("email", normalise.email(customers.email))),
-        _pair(contacts, node("crm_id", normalise.reference(contacts.crm_id), contacts.source),
-              node("email", normalise.email(contacts.email))),
-        _pair(events, node("customer_ref", normalise.reference(events.customer_ref), records.shop),
-              node("email", normalise.email(events.email))),
-        _pair(events, node("email", normalise.email(events.email)),
-              node("client_id", normalise.reference(events.client_id))),
-        _pair(web, node("customer_ref", normalise.reference(web.customer_ref), records.shop),
-              node("client_id", normalise.reference(web.client_id))),
+        seen.select(
+            "source",
+            "first_seen_on",
+            node=seen[named],
+            id_kind=ibis.literal(kind),
+            id_value=seen[kind],
+        )
+        for kind, named in zip(_GIVEN, _NODES, strict=True)
     ]
-    return ibis.union(*parts).distinct()
+    every = ibis.union(*parts)
+    every = every.filter(every.node.notnull())
+    return every.group_by(["node", "source", "id_kind", "id_value"]).aggregate(first_seen_on=every.first_seen_on.min())
 
 
-def _pair(table: ir.Table, a: ir.Value, b: ir.Value) -> ir.Table:
-    pairs = table.select(a=a, b=b)
+def _links(seen: ir.Table) -> ir.Table:
+    """Pairs of identifiers that one record holds together: a, b."""
+    pairs = ibis.union(*[seen.select(a=seen[one], b=seen[other]) for one, other in combinations(_NODES, 2)])
     return pairs.filter(pairs.a.notnull() & pairs.b.notnull()).distinct()
 
 
 def _bounded(links: ir.Table) -> ir.Table:
-    """Leave out links through an e-mail address or device that more than SHARED_LIMIT others share."""
+    """Leave out links through an identifier that more than SHARED_LIMIT others share.
+
+    A person's own devices are not others: many of them do not make an address a shared one.
+    """
     ends = links.select(end=links.b, other=links.a).union(links.select(end=links.a, other=links.b))
-    degrees = ends.group_by("end").aggregate(others=ends.other.nunique())
-    shared = degrees.filter(
-        (degrees.others > SHARED_LIMIT) & (degrees.end.startswith("email|") | degrees.end.startswith("client_id|"))
-    )
+    others = ends.filter(~ends.other.startswith("client_id|"))
+    degrees = others.group_by("end").aggregate(others=others.other.nunique())
+    shared = degrees.filter(degrees.others > SHARED_LIMIT)
     without_b = links.anti_join(shared.select(b=shared.end), "b")
     return without_b.anti_join(shared.select(a=shared.end), "a")
 
@@ -196,42 +167,68 @@ def _bounded(links: ir.Table) -> ir.Table:
 def _components(nodes: ir.Table, links: ir.Table, materialise: Materialise) -> ir.Table:
     """Label every node with the least node it is connected to, by passing labels on until none changes."""
     both = materialise(links.select(node=links.a, other=links.b).union(links.select(node=links.b, other=links.a)))
-    labels = materialise(nodes.select("node", label=nodes.node))
+    linked = both.select("node").distinct()
+    labels = materialise(linked.mutate(label=linked.node))
     for _ in range(MAX_ROUNDS):
-        other = labels.select(other=labels.node, other_label=labels.label)
-        offered = both.inner_join(other, "other")
-        least = offered.group_by("node").aggregate(offer=offered.other_label.min())
-        joined = labels.left_join(least, "node")
-        passed = materialise(joined.select("node", label=ibis.least(joined.label, joined.offer.fill_null(joined.label))))
-        # A label's own label is at least as small: taking it halves the remaining distance.
-        owner = passed.select(label=passed.node, owner=passed.label)
-        hopped = passed.left_join(owner, "label")
-        jumped = materialise(hopped.select("node", label=hopped.owner.fill_null(hopped.label)))
+        jumped = materialise(_round(labels, both, materialise))
         changed = jumped.join(labels.select("node", before=labels.label), "node")
-        if changed.filter(changed.label != changed.before).count().execute() == 0:
-            return labels
+        done = changed.filter(changed.label != changed.before).count().execute() == 0
         labels = jumped
-    return labels
+        if done:
+            break
+    alone = nodes.anti_join(labels, "node")
+    return materialise(labels.union(alone.select("node", label=alone.node)))
 
 
-def _mint(nodes: ir.Table, labels: ir.Table, minted: ir.Table) -> ir.Table:
+def _round(labels: ir.Table, both: ir.Table, materialise: Materialise) -> ir.Table:
+    offered = both.inner_join(labels.select(other=labels.node, offer=labels.label), "other")
+    least = offered.group_by("node").aggregate(offer=offered.offer.min())
+    joined = labels.inner_join(least, "node")
+    passed = materialise(joined.select("node", label=ibis.least(joined.label, joined.offer)))
+    # A label's own label is at least as small: taking it more than halves the remaining distance.
+    owner = passed.select(label=passed.node, owner=passed.label)
+    hopped = passed.inner_join(owner, "label")
+    return hopped.select("node", label=hopped.owner)
+
+
+def _mint(nodes: ir.Table, labels: ir.Table, minted: ir.Table, materialise: Materialise) -> ir.Table:
     """Give every component its customer id: the one minted before, else from its earliest identifier."""
-    named = nodes.inner_join(labels, "node")
-    known = named.left_join(minted, "node")
-    order = [known.first_seen_on, known.id_kind, known.id_value]
-    ranked = known.mutate(
-        _first=ibis.row_number().over(group_by="label", order_by=order),
-        _kept=ibis.row_number().over(group_by="label", order_by=[known.customer_id.isnull(), *order]),
-    )
-    fresh = _minted_from(ranked.node)
+    joined = nodes.inner_join(labels, "node")
+    named = materialise(joined.mutate(own_id=_minted_from(joined.node)))
+    order = [named.first_seen_on, named.id_kind, named.id_value, named.node]
+    ranked = named.mutate(_rank=ibis.row_number().over(group_by="label", order_by=order))
     earliest = ranked.group_by("label").aggregate(
-        fresh=fresh.max(where=ranked._first == 0),
-        kept=ranked.customer_id.max(where=ranked._kept == 0),
+        fresh=ranked.own_id.max(where=ranked._rank == 0),
         # A device alone is nobody yet.
         person=(ranked.id_kind != "client_id").any(),
     )
-    chosen = earliest.filter(earliest.person).select("label", customer_id=earliest.kept.fill_null(earliest.fresh))
+    people = earliest.filter(earliest.person).left_join(_kept(named, minted), "label")
+    chosen = people.select("label", customer_id=people.kept.fill_null(people.fresh))
     return labels.inner_join(chosen, "label").select("node", "customer_id")
+
+
+def _kept(named: ir.Table, minted: ir.Table) -> ir.Table:
+    """Return the id that a component keeps, where it has one: label, kept.
+
+    Identifiers that were one customer may have come apart (a mailbox turned out to be shared). Their id stays with the
+    component that holds the identifier it was made from, so that no two components have the same.
+    """
+    columns = ["label", "first_seen_on", "id_kind", "id_value", "node"]
+    held = named.inner_join(minted, "node")
+    ids = minted.select("customer_id").distinct()
+    own = named.inner_join(ids, named.own_id == ids.customer_id)
+    claims = held.select(*columns, "customer_id", made=ibis.literal(False)).union(
+        own.select(*columns, "customer_id", made=ibis.literal(True))
+    )
+    order = [claims.first_seen_on, claims.id_kind, claims.id_value, claims.node]
+    heirs = claims.mutate(
+        _rank=ibis.row_number().over(group_by="customer_id", order_by=[ibis.desc(claims.made), *order])
+    )
+    heirs = heirs.filter(heirs._rank == 0).drop("_rank")
+    order = [heirs.first_seen_on, heirs.id_kind, heirs.id_value, heirs.node]
+    ranked = heirs.mutate(_rank=ibis.row_number().over(group_by="label", order_by=order))
+    first = ranked.filter(ranked._rank == 0)
+    return first.select("label", kept=first.customer_id)
 
 
 def owners(identities: ir.Table, shops: Sequence[str]) -> ir.Table:
@@ -241,16 +238,17 @@ def owners(identities: ir.Table, shops: Sequence[str]) -> ir.Table:
         identities: customer_identities.
         shops: Sources with customer ids of their own; other systems name those of the first.
     """
-    own = identities.source.isin(list(shops))
+    named = identities.mutate(node=_node_of(identities, shops))
+    return named.group_by("node").aggregate(customer_id=named.customer_id.min())
+
+
+def _node_of(identities: ir.Table, shops: Sequence[str]) -> ir.Value:
     scope = ibis.cases(
         (identities.id_kind == "crm_id", identities.source),
-        (identities.id_kind == "customer_ref", own.ifelse(identities.source, ibis.literal(shops[0]))),
+        (identities.id_kind == "customer_ref", _whose(identities.source, shops)),
         else_=ibis.literal(""),
     )
-    named = identities.select(
-        node=identities.id_kind + "|" + scope + "|" + identities.id_value, customer_id=identities.customer_id
-    )
-    return named.group_by("node").aggregate(customer_id=named.customer_id.min())
+    return identities.id_kind + "|" + scope + "|" + identities.id_value
 
 
 def merged_ids(identities: ir.Table, shops: Sequence[str]) -> ir.Table:
@@ -264,6 +262,29 @@ def merged_ids(identities: ir.Table, shops: Sequence[str]) -> ir.Table:
     named = owners(identities, shops)
     former = named.select(former_id=_minted_from(named.node), customer_id=named.customer_id)
     return former.filter(former.former_id != former.customer_id)
+
+
+def regrouped(now: ir.Table, then: ir.Table, shops: Sequence[str]) -> ir.Table:
+    """Return identifiers whose earlier facts belong to somebody else than they did, merges apart.
+
+    That is a device that was nobody's and now has an owner, and everything of customers that came apart. Merges are
+    left out: ``merged_ids`` follows them.
+
+    Args:
+        now: customer_identities, those first seen by the day of ``then``.
+        then: customer_identities as an earlier day published them.
+        shops: Sources with customer ids of their own.
+
+    Returns:
+        Columns node, first_seen_on.
+    """
+    current = now.mutate(node=_node_of(now, shops))
+    renamed = merged_ids(now, shops)
+    before = owners(then, shops).left_join(renamed, ibis._.customer_id == renamed.former_id)
+    before = before.select("node", before_id=before.customer_id_right.fill_null(before.customer_id))
+    joined = current.left_join(before, "node")
+    found = (joined.before_id.isnull() & (joined.id_kind == "client_id")) | (joined.before_id != joined.customer_id)
+    return joined.filter(found).select("node", "first_seen_on")
 
 
 def _minted_from(value: ir.StringValue) -> ir.StringValue:

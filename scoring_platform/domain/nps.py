@@ -5,24 +5,26 @@ Belongs here: answers to rows of nps_responses. Does not belong here: themes, mo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.domain import normalise
-from scoring_platform.domain.identity import node
+from scoring_platform.domain.identity import account, node
 
 PROMOTER_FROM = 9
 PASSIVE_FROM = 7
 
 
-def responses(raw: ir.Table, owners: ir.Table, days: ir.Table, *, shop: str) -> ir.Table:
+def responses(raw: ir.Table, owners: ir.Table, days: ir.Table, *, shops: Sequence[str]) -> ir.Table:
     """Return every answer up to each day in its latest revision, matched to a customer where known.
 
     Args:
         raw: raw_nps_responses of all days up to the last, with ``as_of``.
         owners: Identifier to customer (``node``, ``customer_id``).
         days: Days to compute.
-        shop: Source whose customer ids answers name.
+        shops: Sources with customer ids of their own; other systems name those of the first.
     """
     answers = raw.drop("as_of")
     known = days.join(answers, answers.survey_date <= days.as_of)
@@ -31,7 +33,7 @@ def responses(raw: ir.Table, owners: ir.Table, days: ir.Table, *, shop: str) -> 
             group_by=["as_of", "source", "response_id"],
             order_by=[ibis.desc(known.revision), ibis.desc(known.survey_date)],
         ),
-        node=_identity(known, shop),
+        node=_identity(known, shops),
     )
     latest = ranked.filter(ranked._rank == 0)
     matched = latest.left_join(owners, "node")
@@ -48,10 +50,10 @@ def segment(score: ir.IntegerValue) -> ir.StringValue:
     )
 
 
-def _identity(answers: ir.Table, shop: str) -> ir.Value:
+def _identity(answers: ir.Table, shops: Sequence[str]) -> ir.Value:
     key = answers.identity_key
     return ibis.cases(
         (answers.identity_kind == "email", node("email", normalise.email(key))),
-        (answers.identity_kind == "customer_id", node("customer_ref", normalise.reference(key), shop)),
+        (answers.identity_kind == "customer_id", account(key, answers.source, shops)),
         else_=ibis.null(str),
     )

@@ -5,6 +5,7 @@ Belongs here: putting measures, attributes and consent side by side. Does not be
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,8 +14,11 @@ import ibis.expr.types as ir
 
 from scoring_platform.contracts.columns import MONEY
 from scoring_platform.domain import normalise
-from scoring_platform.domain.identity import node
+from scoring_platform.domain.identity import account, node
 from scoring_platform.domain.measures import counts, latest_answers, purchases
+
+WINDOW_DAYS = 365
+RECENT_DAYS = 90
 
 _RECENT = {
     "email_sent_90d": "email_sent",
@@ -37,6 +41,7 @@ class Known:
     Attributes:
         identities: customer_identities of the days.
         activity: customer_activity of all days up to the last, under today's ids.
+        recent: The same, of at least RECENT_DAYS up to each day: fewer files to open.
         customers: raw_customers of the days, with ``node``.
         contacts: raw_crm_contacts of the days, with ``node``.
         owners: Identifier to customer (``node``, ``customer_id``).
@@ -46,6 +51,7 @@ class Known:
 
     identities: ir.Table
     activity: ir.Table
+    recent: ir.Table
     customers: ir.Table
     contacts: ir.Table
     owners: ir.Table
@@ -67,8 +73,8 @@ def profiles(known: Known, days: ir.Table, *, lake_start: date) -> ir.Table:
     keys = ["as_of", "customer_id"]
     joined = people
     for part in (
-        purchases(known.activity, days, window_days=365),
-        counts(known.activity, days, window_days=90, columns=_RECENT),
+        purchases(known.activity, days, window_days=WINDOW_DAYS),
+        counts(known.recent, days, window_days=RECENT_DAYS, columns=_RECENT),
         latest_answers(known.responses, days),
         _attributes(known),
         _emails(known.identities),
@@ -76,7 +82,7 @@ def profiles(known: Known, days: ir.Table, *, lake_start: date) -> ir.Table:
         _consent(known.consents, channel="email", purpose="marketing", name="consent_email_marketing"),
         _consent(known.consents, channel="web", purpose="tracking", name="consent_web_tracking"),
     ):
-        joined = joined.left_join(part, keys).drop([f"{name}_right" for name in keys if f"{name}_right" in joined.columns])
+        joined = joined.left_join(part, keys)
         joined = joined.select([name for name in joined.columns if not name.endswith("_right")])
     return _finished(joined, lake_start)
 
@@ -145,9 +151,9 @@ def _consent(states: ir.Table, *, channel: str, purpose: str, name: str) -> ir.T
     return chosen.select("as_of", "customer_id", **{name: chosen.state})
 
 
-def account_node(customers: ir.Table) -> ir.Table:
+def account_node(customers: ir.Table, shops: Sequence[str]) -> ir.Table:
     """Return raw_customers with the ``node`` of each account."""
-    return customers.mutate(node=node("customer_ref", normalise.reference(customers.customer_ref), customers.source))
+    return customers.mutate(node=account(customers.customer_ref, customers.source, shops))
 
 
 def contact_node(contacts: ir.Table) -> ir.Table:

@@ -52,9 +52,7 @@ def maxima(rules: Rules) -> dict[str, int]:
     return whole
 
 
-def scores(
-    profiles: ir.Table, activity: ir.Table, days: ir.Table, *, cut_offs: ir.Table, rules: Rules
-) -> ir.Table:
+def scores(profiles: ir.Table, activity: ir.Table, days: ir.Table, *, cut_offs: ir.Table, rules: Rules) -> ir.Table:
     """Return the scores of every profile row.
 
     Args:
@@ -74,7 +72,9 @@ def scores(
     nothing = {name: ibis.null(kind) for name, kind in _NOT_FORECAST.items()}
     return points.mutate(
         engagement_points=points.points_email + points.points_web + points.points_support,
-        total_score=(total.cast("decimal(18, 2)") / ibis.literal(100, type="decimal(5, 0)")).round(2).cast("decimal(5, 2)"),
+        total_score=(total.cast("decimal(18, 2)") / ibis.literal(100, type="decimal(5, 0)"))
+        .round(2)
+        .cast("decimal(5, 2)"),
         horizon_days=ibis.literal(rules.scoring.horizon_days, type="int64"),
         config_version=ibis.literal(rules.config_version),
         **nothing,
@@ -145,7 +145,8 @@ def _weighted(known: ir.Table, weights: Mapping[str, float], decay: ir.Value) ->
     if not weights:
         return decay.sum(where=ibis.literal(False))
     terms = [
-        (known[column].cast("float64") * weight).round(4).cast("decimal(18, 4)") for column, weight in sorted(weights.items())
+        (known[column].cast("float64") * weight).round(4).cast("decimal(18, 4)")
+        for column, weight in sorted(weights.items())
     ]
     amount = terms[0]
     for term in terms[1:]:

@@ -14,7 +14,12 @@ import ibis.expr.types as ir
 
 from scoring_platform.config.scoring import Condition, SegmentRule, Segments
 
-MEASURED = ("recency_days", "tenure_days", "order_days", "frequency", "monetary", "r", "f", "m", "total_score", "churn_risk")
+def measures(rules: Segments) -> list[str]:
+    """Return the measures that the conditions of ``rules`` name."""
+    named: set[str] = set()
+    for rule in rules.rules:
+        named |= {*rule.enter, *(rule.stay or {})}
+    return sorted(named)
 
 
 def with_tenure(scored: ir.Table) -> ir.Table:
@@ -93,9 +98,7 @@ def _last_decisive(measured: ir.Table, past: ir.Table, rules: Segments) -> ir.Ta
     marks = past.select("customer_id", "as_of", **_marks(past, rules))
     days = measured.select("as_of").distinct()
     first = days.as_of - ibis.interval(days=rules.look_back_days)
-    seen = days.join(
-        marks.rename(marked_on="as_of"), [marks.as_of <= days.as_of, marks.as_of > first]
-    )
+    seen = days.join(marks.rename(marked_on="as_of"), [marks.as_of <= days.as_of, marks.as_of > first])
     found: dict[str, ir.Value] = {}
     for rule in rules.rules:
         if rule.stay is not None:

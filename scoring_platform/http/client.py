@@ -23,6 +23,7 @@ from scoring_platform.errors import (
     BudgetExhaustedError,
     ConfigurationError,
     CredentialError,
+    OutcomeUnknownError,
     PermanentError,
     SourceError,
     TransientError,
@@ -52,10 +53,6 @@ def log_retry(details: RetryDetails) -> None:
 
 # Otherwise stamina prints to standard output whenever structlog is installed, in between a command's JSON.
 set_on_retry_hooks([log_retry])
-
-
-class OutcomeUnknownError(TransientError):
-    """A call that must not be repeated got no clear answer: it may or may not have been carried out."""
 
 
 class _Repeat(Exception):  # noqa: N818 - a signal to the retry loop; callers only ever see its `final`

@@ -188,7 +188,8 @@ def _factor(typed: ir.Table, rates: Rates) -> ir.Value:
 
 
 def _currency_reason(typed: ir.Table, rates: Rates) -> ir.Value:
-    missing = typed["currency"].notnull() & typed["as_of"].notnull() & _factor(typed, rates).isnull()
+    readable = typed["currency"].re_search("^[A-Z]{3}$").fill_null(False) & typed["as_of"].notnull()
+    missing = readable & _factor(typed, rates).isnull()
     words = ibis.literal("currency has no rate from ") + typed["currency"] + f" to {rates.reporting} in "
     return ibis.ifelse(missing, words + typed["as_of"].strftime("%Y-%m"), ibis.null(str))
 
@@ -198,9 +199,13 @@ def _rule_reasons(table: Table, typed: ir.Table) -> list[ir.Value]:
     if table.day_from:
         judged_elsewhere |= {"currency", "updated_at"}
     failed_cast = typed["_cast_reason"].fill_null("")
+    # A time of change that is not given is the row's own time: only that one is named when it cannot be read.
+    stands_for = {"updated_at": table.day_column} if table.day_column else {}
     return [
         ibis.ifelse(
-            rule.violated & ~failed_cast.contains(f"{rule.column} is not "), ibis.literal(rule.reason), ibis.null(str)
+            rule.violated & ~failed_cast.contains(f"{stands_for.get(rule.column) or rule.column} is not "),
+            ibis.literal(rule.reason),
+            ibis.null(str),
         )
         for rule in row_rules(table, typed)
         if rule.column not in judged_elsewhere

@@ -80,8 +80,9 @@ def new_picture(merge: Merge) -> Picture:
         scope |= _touched_days(merge, published)
     ordered = tuple(sorted(scope))
     before = merge.of_others(merge.engine.read(merge.table, ordered))
-    parts.append(_latest(merge, merge.of_others(_good(merge)), before))
-    rows = merge.engine.materialise(ibis.union(*parts) if len(parts) > 1 else parts[0])
+    if merge.partial or not parts or before.count().execute():
+        parts.append(_latest(merge, merge.of_others(_good(merge)), before))
+    rows = merge.engine.materialise(ibis.union(*parts)) if len(parts) > 1 else parts[0]
     return Picture(rows.filter(rows.as_of.isin(ordered)), ordered)
 
 
@@ -156,7 +157,8 @@ def _latest(merge: Merge, good: ir.Table, before: ir.Table | None = None) -> ir.
     if before is not None:
         both = ibis.union(both, before.select(merge.columns).mutate(_delivered=0))
     order = [ibis.desc(both[table.version_column])] if table.version_column else []
-    rest = [both[name] for name in table.schema.names if name not in table.key]
+    # A column named twice in an order is sorted by its last mention only.
+    rest = [both[name] for name in table.schema.names if name not in {*table.key, table.version_column}]
     ranked = both.mutate(
         _rank=ibis.row_number().over(
             group_by=list(table.key), order_by=[*order, ibis.desc(both._delivered), both.as_of, *rest]

@@ -81,7 +81,10 @@ def quarantined(
         complete: Sources whose every extract is the full picture.
     """
     store, last = quarantine_table(table), run_days[-1]
-    before = engine.materialise(engine.read(store, engine.lake.days(store.name)))
+    days = engine.lake.days(store.name)
+    if not days and not judged._reason.count().execute():  # the usual case, without a dozen queries about nothing
+        return Quarantined(engine.read(store, []), (), {})
+    before = engine.materialise(engine.read(store, days))
     bad = _bad_rows(table, judged, before, last=last, now=now)
     reachable = {*engine.lake.days(table.name, last=last), *run_days}
     bad = bad.filter(bad.as_of.isin(sorted(reachable)) | ((bad.as_of > last) & bad.reason.contains(FUTURE)))

@@ -58,7 +58,11 @@ class DuckDBEngine:
 
     def materialise(self, expression: ir.Table) -> ir.Table:
         """Compute ``expression`` once into a temporary table and return it."""
-        return self.ibis.create_table(self._name("materialised"), expression, temp=True)
+        name = self._name("materialised")
+        if expression.op().find(InMemoryTable):
+            return self.ibis.create_table(name, expression, temp=True)
+        self.connection.execute(f"CREATE TEMP TABLE {name} AS {self.ibis.compile(expression)}")
+        return self.ibis.table(name)
 
     def stage(self, table: Table, expression: ir.Table, days: Sequence[date], *, folder: Path) -> list[StagedDay]:
         """Write ``expression`` below ``folder``, a day per sub-folder, and fingerprint every day of ``days``.

@@ -52,22 +52,36 @@ def tell(
     if section is None:
         return counts
     channel = section.alert_channel or section.channel
-    for one in evaluated:
-        if one.evaluation.passed:
-            if resolve_alert(ledger, one.problem):
-                slack.post(channel, f"✅ {one.table}: {one.evaluation.check_name}")
+    window = timedelta(minutes=settings.config.alerts.window_minutes)
+    for problem, group in _by_problem(evaluated).items():
+        failed = [one for one in group if not one.evaluation.passed]
+        if not failed:
+            if resolve_alert(ledger, problem):
+                slack.post(channel, f"✅ {group[-1].table}: {group[-1].evaluation.check_name}")
                 counts["resolved"] += 1
             continue
-        window = timedelta(minutes=settings.config.alerts.window_minutes)
-        decision = decide_alert(ledger, one.problem, window=window, now=now)
-        if not decision.send:
+        counts["suppressed"] += len(failed) - 1  # a range of days fails day by day: one message for all of them
+        if not decide_alert(ledger, problem, window=window, now=now).send:
             counts["suppressed"] += 1
             continue
-        message = render_alert(failed_check(one, settings), settings.config.report.language)
+        message = render_alert(failed_check(_worst(failed), settings), settings.config.report.language)
         slack.post(channel, message.text, message.blocks)
-        alert_sent(ledger, one.problem, now=now)
+        alert_sent(ledger, problem, now=now)
         counts["sent"] += 1
     return counts
+
+
+def _by_problem(evaluated: Iterable[Evaluated]) -> dict[str, list[Evaluated]]:
+    groups: dict[str, list[Evaluated]] = {}
+    for one in evaluated:
+        groups.setdefault(one.problem, []).append(one)
+    return groups
+
+
+def _worst(failed: list[Evaluated]) -> Evaluated:
+    """The latest error, or the latest warning when there is none."""
+    errors = [one for one in failed if one.evaluation.severity == dg.AssetCheckSeverity.ERROR]
+    return (errors or failed)[-1]
 
 
 def failed_check(one: Evaluated, settings: Settings) -> FailedCheck:

@@ -92,24 +92,42 @@ def history_result(table: Table, missing: str | None) -> dg.AssetCheckResult:
     )
 
 
-def raw_results(table: Table, verdicts: Sequence[DayVerdict]) -> list[dg.AssetCheckResult]:
-    """Return the checks of a raw table over all days of the run."""
+def evaluation(result: dg.AssetCheckResult, day: date) -> dg.AssetCheckEvaluation:
+    """Return a result as the evaluation of one day."""
+    assert result.asset_key is not None and result.check_name is not None
+    return dg.AssetCheckEvaluation(
+        asset_key=result.asset_key,
+        check_name=result.check_name,
+        passed=result.passed,
+        metadata=result.metadata,
+        severity=result.severity,
+        description=result.description,
+        partition=day.isoformat(),
+    )
+
+
+def raw_results(
+    table: Table, verdicts: Sequence[DayVerdict], *, samples: Sequence[Mapping[str, Any]] = ()
+) -> list[dg.AssetCheckResult]:
+    """Return the checks of a raw table over all days of the run; ``samples`` are masked rows that were set aside."""
     bad = [verdict for verdict in verdicts if verdict.quarantined]
     over = [verdict for verdict in verdicts if verdict.share_exceeded]
     empty = [verdict for verdict in verdicts if verdict.suspiciously_empty]
     quiet = [verdict for verdict in verdicts if verdict.rows == 0 and verdict.usual_rows]
+    rows = {"rows (personal data masked)": records(samples)} if samples else {}
     return [
         _result(table, NO_QUARANTINE, passed=not bad, blocking=False, verdicts=bad,
-                words=f"{sum(v.quarantined for v in bad)} rows set aside; see lake/quarantine/{table.name}"),
+                words=f"{sum(v.quarantined for v in bad)} rows set aside; see lake/quarantine/{table.name}", more=rows),
         _result(table, QUARANTINE_SHARE, passed=not over, blocking=True, verdicts=over,
                 words=f"more than the allowed share of rows was set aside on {_days(over)}; the days keep what was there"),
-        _result(table, NOT_EMPTY, passed=not empty and not quiet, blocking=bool(empty), verdicts=empty or quiet,
+        _result(table, NOT_EMPTY, passed=not empty, blocking=True, verdicts=empty or quiet,
                 words=f"no rows on {_days(empty or quiet)} although this weekday usually has some"),
     ]
 
 
 def _result(
-    table: Table, name: str, *, passed: bool, blocking: bool, verdicts: Sequence[DayVerdict], words: str
+    table: Table, name: str, *, passed: bool, blocking: bool, verdicts: Sequence[DayVerdict], words: str,
+    more: Mapping[str, Any] | None = None,
 ) -> dg.AssetCheckResult:
     rows = [
         {"day": str(v.day), "rows": v.rows, "set aside": v.quarantined, "share": round(v.share, 4),
@@ -122,8 +140,8 @@ def _result(
         check_name=name,
         asset_key=table.name,
         severity=severity,
-        description=None if passed else words,
-        metadata={} if passed else {"days": records(rows)},
+        description=words if verdicts else None,
+        metadata={"days": records(rows), **(more or {})} if verdicts else {},
     )
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import ibis
 
-from scoring_platform.contracts.masking import mask_row
+from scoring_platform.contracts.masking import mask_row, mask_text
 from scoring_platform.contracts.table import Table
 from scoring_platform.ingest.loading import Loaded
+from scoring_platform.ingest.quarantine import quarantine_table
 from scoring_platform.lake.write import Written
 from scoring_platform.orchestration.checks import records
 from scoring_platform.pipeline.step import Step
@@ -36,6 +38,25 @@ def loaded_metadata(loaded: Loaded) -> dict[str, Any]:
         "days rewritten by late updates": ", ".join(str(day) for day in loaded.touched) or "none",
         "top reasons": records({"reason": reason, "rows": count} for reason, count in list(reasons.items())[:10]),
     }
+
+
+def quarantine_samples(step: Step, table: Table, loaded: Loaded) -> list[dict[str, Any]]:
+    """Return some rows that were set aside on the latest days with any: day, source, key and reason."""
+    days = [verdict.day for verdict in loaded.verdicts if verdict.quarantined][-SAMPLE_ROWS:]
+    if not days:
+        return []
+    rows = step.engine.read(quarantine_table(table), days)
+    chosen = rows.select("as_of", "source", "row_key", "reason").order_by(ibis.desc("as_of"), "row_key", "reason")
+    personal = bool(table.personal_columns & set(table.key))
+    return [
+        {
+            "day": str(row["as_of"]),
+            "source": row["source"],
+            "key": "***" if personal else mask_text(str(row["row_key"] or "")),
+            "reason": mask_text(row["reason"]),
+        }
+        for row in chosen.limit(SAMPLE_ROWS * 4).to_pyarrow().to_pylist()
+    ]
 
 
 def written_metadata(step: Step, table: Table, written: Written) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from scoring_platform.settings import Settings
 
 BATCH = 200
 INTERVAL_SECONDS = 30
+TOLD = {"scoring/alerts": "told"}
+"""Tag of a run whose evaluations the command line has told already."""
 
 
 def asset_check_alert_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -51,16 +53,24 @@ def new_evaluations(instance: dg.DagsterInstance, after: int) -> tuple[list[Eval
         limit=BATCH,
         ascending=True,
     )
+    named = sorted({record.run_id for record in records})
+    told = {run.run_id for run in instance.get_runs(dg.RunsFilter(run_ids=named, tags=TOLD))} if named else set()
     found = []
     for record in records:
         event = record.event_log_entry.dagster_event
-        if event is not None:
+        if event is not None and record.run_id not in told:
             found.append(Evaluated(record.run_id, event.asset_check_evaluation_data))
     return found, max((record.storage_id for record in records), default=after)
 
 
 def run_evaluations(instance: dg.DagsterInstance, run_id: str) -> list[Evaluated]:
     """Return the check evaluations of one run, oldest first."""
-    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
-    events = [record.event_log_entry.dagster_event for record in records]
-    return [Evaluated(run_id, event.asset_check_evaluation_data) for event in events if event is not None]
+    found: list[Evaluated] = []
+    cursor: str | None = None
+    more = True
+    while more:
+        page = instance.get_records_for_run(run_id, cursor=cursor, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+        events = [record.event_log_entry.dagster_event for record in page.records]
+        found += [Evaluated(run_id, event.asset_check_evaluation_data) for event in events if event is not None]
+        cursor, more = page.cursor, page.has_more
+    return found

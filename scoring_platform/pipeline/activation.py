@@ -88,9 +88,7 @@ def crm_sync_plan(step: Step, crms: Sequence[str]) -> ir.Table:
 def _plan(step: Step, crm: str) -> ir.Table:
     section = getattr(step.config.destinations, crm)
     fields = {name: value for name, value in section.fields.model_dump().items() if value and name != "customer_key"}
-    labels = {
-        code: getattr(label, step.config.report.language) for code, label in step.config.segments.labels.items()
-    }
+    labels = {code: getattr(label, step.config.report.language) for code, label in step.config.segments.labels.items()}
     wanted = crm_plan.desired(
         step.read("customer_scores", step.days),
         step.read("customer_segments", step.days),

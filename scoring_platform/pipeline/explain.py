@@ -38,7 +38,10 @@ def explanation(engine: DuckDBEngine, settings: Settings, customer: str, *, day:
         ConfigurationError: Nobody is known under that name on that day.
     """
     customer_id = _customer_id(engine, customer, day)
-    rows = {name: _row(engine, name, customer_id, day) for name in ("customer_profiles", "customer_scores", "customer_segments")}
+    rows = {
+        name: _row(engine, name, customer_id, day)
+        for name in ("customer_profiles", "customer_scores", "customer_segments")
+    }
     scores, profile, segment = rows["customer_scores"], rows["customer_profiles"], rows["customer_segments"]
     return {
         "customer_id": customer_id,
@@ -67,8 +70,10 @@ def in_words(found: dict[str, Any], settings: Settings) -> str:
     ]
     for part, points in found["parts"].items():
         lines.append(f"  {points / 100:6.2f}  {_PART_NAMES[part][language]}: {found['evidence'][part]}")
-    lines.append(f"{'モデル' if japanese else 'Model'} {found['model_version']}, "
-                 f"{'設定' if japanese else 'configuration'} {found['config_version']}")
+    lines.append(
+        f"{'モデル' if japanese else 'Model'} {found['model_version']}, "
+        f"{'設定' if japanese else 'configuration'} {found['config_version']}"
+    )
     return "\n".join(lines)
 
 

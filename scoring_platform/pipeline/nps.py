@@ -12,4 +12,4 @@ from scoring_platform.pipeline.step import Step
 def nps_responses(step: Step) -> ir.Table:
     """Every answer up to each of the run's days in its latest revision."""
     raw = step.everything("raw_nps_responses", last=step.last)
-    return nps.responses(raw, owners(step), step.days_table(), shop=step.shop)
+    return nps.responses(raw, owners(step), step.days_table(), shops=step.settings.shops)

@@ -5,20 +5,28 @@ Belongs here: reading windows and staleness. Does not belong here: formulas (``d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import ibis.expr.types as ir
 
 from scoring_platform.domain import consent, identity, profiles
-from scoring_platform.domain.activity import Events, activity
+from scoring_platform.domain.activity import Events, activity, web_days
 from scoring_platform.domain.measures import with_current_ids
 from scoring_platform.errors import HistoryError
 from scoring_platform.ingest.judging import local_day
 from scoring_platform.pipeline.step import Step, span
 
-ACTIVITY_INPUTS = ("raw_orders", "raw_email_events", "raw_web_activity", "raw_support_tickets", "raw_events", "raw_consents")
+ACTIVITY_INPUTS = (
+    "raw_orders",
+    "raw_email_events",
+    "raw_web_activity",
+    "raw_support_tickets",
+    "raw_events",
+    "raw_consents",
+)
+_CONSENTS = "raw_consents"
 EVENT_TABLES = (*ACTIVITY_INPUTS, "raw_order_items", "raw_nps_responses")
 
 
@@ -33,7 +41,7 @@ def customer_identities(step: Step) -> ir.Table:
         events=step.everything("raw_events"),
         contacts=_with_day(step, step.newest("raw_crm_contacts"), created_on="created_at"),
         responses=step.everything("raw_nps_responses"),
-        shop=step.shop,
+        shops=step.settings.shops,
     )
     minted = identity.owners(step.newest("customer_identities"), step.settings.shops)
     graph = step.engine.materialise(identity.resolve(records, minted, materialise=step.engine.materialise))
@@ -54,6 +62,7 @@ def customer_activity(step: Step, days: Sequence[date]) -> ir.Table:
         HistoryError: A raw day since ``history_start`` is missing.
     """
     owned = owners(step)
+    shops = step.settings.shops
     events = Events(
         orders=step.read("raw_orders", days),
         email_events=step.read("raw_email_events", days),
@@ -61,24 +70,41 @@ def customer_activity(step: Step, days: Sequence[date]) -> ir.Table:
         tickets=step.read("raw_support_tickets", days),
         events=step.read("raw_events", days),
     )
-    tracking = consent.states(_decisions(step, owned, last=days[-1]), step.days_table(days))
-    return activity(
-        events,
-        owned,
-        step.engine.materialise(tracking.filter(tracking.channel == "web")),
-        shop=step.shop,
-        tracking_default=step.config.consent.tracking_default,
+    consents = step.everything("raw_consents", last=days[-1])
+    decided = step.engine.materialise(
+        consent.given(consents.filter(consents.channel == "web"), owners=owned, shops=shops)
     )
+    tracked = step.engine.materialise(consent.states(decided, web_days(events.web_activity, owned, shops)))
+    return activity(events, owned, tracked, shops=shops, tracking_default=step.config.consent.tracking_default)
 
 
 def activity_days(step: Step) -> list[date]:
-    """Return the days of activity to compute: the run's, those missing before, and those whose raw days changed."""
-    wanted = set(step.days)
+    """Return the days of activity to compute.
+
+    These are the run's, those missing before, those whose raw days changed, and those from the first day on which a
+    tracking decision or the owner of an identifier is another than it was.
+    """
+    history = span(step.config.history_start, step.last)
     published = set(step.lake.days("customer_activity", last=step.last))
-    for day in span(step.config.history_start, step.last):
-        if day not in published or activity_inputs(step, day) != _recorded_inputs(step, day):
-            wanted.add(day)
-    return sorted(wanted)
+    now = {day: activity_inputs(step, day) for day in history}
+    then = {day: _recorded_inputs(step, day) if day in published else {} for day in history}
+    wanted = {day for day in history if day not in published or now[day] != then[day]}
+    decided = [day for day in history if now[day].get(_CONSENTS) != then[day].get(_CONSENTS)]
+    first = min([*decided[:1], *_regrouped_on(step)], default=step.last)
+    return sorted(wanted | set(step.days) | {day for day in history if day >= first})
+
+
+def _regrouped_on(step: Step) -> list[date]:
+    """Return the first day with facts of an identifier that belonged to nobody, or to somebody else, until now."""
+    before = step.lake.latest("customer_activity", last=step.days[0] - timedelta(days=1))
+    if before is None or step.lake.version_id("customer_identities", before) is None:
+        return []
+    now = step.read("customer_identities", [step.last])
+    moved = identity.regrouped(
+        now.filter(now.first_seen_on <= before), step.read("customer_identities", [before]), step.settings.shops
+    )
+    found: list[date] = moved.aggregate(first=moved.first_seen_on.min()).to_pyarrow()["first"].to_pylist()
+    return [day for day in found if day is not None]
 
 
 def activity_inputs(step: Step, day: date) -> dict[str, str | None]:
@@ -113,7 +139,8 @@ def customer_profiles(step: Step) -> ir.Table:
     known = profiles.Known(
         identities=step.engine.materialise(identities),
         activity=current_activity(step),
-        customers=profiles.account_node(step.read("raw_customers", step.days)),
+        recent=current_activity(step, first=step.days[0] - timedelta(days=profiles.RECENT_DAYS - 1)),
+        customers=profiles.account_node(step.read("raw_customers", step.days), step.settings.shops),
         contacts=profiles.contact_node(step.read("raw_crm_contacts", step.days)),
         owners=owned,
         responses=step.read("nps_responses", [step.last]),
@@ -136,7 +163,7 @@ def _decisions(step: Step, owned: ir.Table, *, last: date) -> ir.Table:
         step.everything("raw_email_events", last=last),
         _with_day(step, step.newest("raw_crm_contacts"), changed_on="updated_at"),
         owners=owned,
-        shop=step.shop,
+        shops=step.settings.shops,
     )
     return step.engine.materialise(found)
 
@@ -148,6 +175,6 @@ def _with_day(step: Step, table: ir.Table, **columns: str) -> ir.Table:
     return table.mutate(**days)
 
 
-def _recorded_inputs(step: Step, day: date) -> dict[str, str] | None:
+def _recorded_inputs(step: Step, day: date) -> Mapping[str, str | None]:
     version = step.lake.version("customer_activity", day)
-    return None if version is None else version.info.get("inputs")
+    return version.info.get("inputs") or {} if version else {}

@@ -25,8 +25,17 @@ _SOURCES_OF_PARTS = {
     "support": "raw_support_tickets",
     "nps": "raw_nps_responses",
 }
-_PROFILE_COLUMNS = ("as_of", "customer_id", "first_order_on", "last_order_on", "order_days", "order_days_365d",
-                    "net_spend_365d", "nps_score", "nps_answered_on")
+_PROFILE_COLUMNS = (
+    "as_of",
+    "customer_id",
+    "first_order_on",
+    "last_order_on",
+    "order_days",
+    "order_days_365d",
+    "net_spend_365d",
+    "nps_score",
+    "nps_answered_on",
+)
 
 
 def score_rules(step: Step) -> Rules:

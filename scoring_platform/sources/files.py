@@ -8,12 +8,15 @@ the rows.
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
@@ -57,7 +60,7 @@ class Files:
                 contract's columns.
         """
         sql = self._checked(table.name)
-        self._refuse_links()
+        self._check_folder()
         with self._open(folder) as connection, _inside(self.root):
             self._check_columns(connection, table, sql)
             selected = self._with_order_time(connection, table, sql)
@@ -66,7 +69,7 @@ class Files:
 
     def probe(self) -> str:
         """Say how many files there are."""
-        self._refuse_links()
+        self._check_folder()
         count = sum(1 for path in self.root.rglob("*") if path.is_file())
         for name in sorted(self.tables):
             with TemporaryDirectory() as scratch, self._open(Path(scratch)) as connection, _inside(self.root):
@@ -87,8 +90,8 @@ class Files:
             raise ConfigurationError(msg)
         return sql
 
-    def _refuse_links(self) -> None:
-        """The engine follows links, and would read wherever they lead."""
+    def _check_folder(self) -> None:
+        """Refuse links, which the engine would follow anywhere, and archives cut short, which it reads without a word."""
         if not self.root.is_dir():
             msg = f"sources.files.root: the folder {self.root} does not exist"
             raise ConfigurationError(msg)
@@ -98,6 +101,12 @@ class Files:
                     place = path.relative_to(self.root)
                     msg = f"sources.files.root: {place} is a link that leads out of the folder; put the file itself there"
                     raise ConfigurationError(msg)
+                if path.suffix == ".gz" and path.is_file():
+                    known = path.stat()
+                    if not _is_whole(path, known.st_size, known.st_mtime_ns):
+                        place = path.relative_to(self.root)
+                        msg = f"sources.files.root: {place} is damaged or cut short; put a whole file there"
+                        raise ConfigurationError(msg)
 
     def _open(self, folder: Path) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(":memory:")
@@ -163,6 +172,18 @@ def _inside(root: Path) -> Iterator[None]:
     """Stand in ``root``: DuckDB allows a relative path only when the working directory leads to an allowed folder."""
     with _ONE_FOLDER_AT_A_TIME, chdir(root):
         yield
+
+
+@lru_cache(maxsize=10_000)
+def _is_whole(path: Path, size: int, changed: int) -> bool:
+    """Whether a gzip file can be read to its end; size and time of change name what was read."""
+    try:
+        with gzip.open(path) as file:
+            while file.read(1 << 20):
+                pass
+    except (OSError, EOFError, zlib.error):
+        return False
+    return True
 
 
 def _optional_columns(table: Table) -> frozenset[str]:

@@ -12,8 +12,7 @@ import pytest
 
 from scoring_platform.destinations.delivery import Delivered, Sending, deliver_once
 from scoring_platform.destinations.slack import Slack
-from scoring_platform.errors import PermanentError, TransientError
-from scoring_platform.http.client import OutcomeUnknownError
+from scoring_platform.errors import OutcomeUnknownError, PermanentError, TransientError
 from scoring_platform.ledger.deliveries import read_delivery
 from scoring_platform.ledger.store import Ledger
 from scoring_platform.sandbox import slack as sandbox

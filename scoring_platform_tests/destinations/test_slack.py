@@ -10,8 +10,7 @@ import pytest
 
 from scoring_platform.destinations.slack import Slack
 from scoring_platform.destinations.slack_limits import MAX_BLOCKS
-from scoring_platform.errors import CredentialError, PermanentError, SourceError, TransientError
-from scoring_platform.http.client import OutcomeUnknownError
+from scoring_platform.errors import CredentialError, OutcomeUnknownError, PermanentError, SourceError, TransientError
 from scoring_platform.sandbox import slack as sandbox
 from scoring_platform.sandbox.outbox import messages
 from scoring_platform_tests.destinations.running import Running, company, serving

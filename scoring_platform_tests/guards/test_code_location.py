@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 import yaml
 from dagster._core.instance.config import dagster_instance_config
+from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 
 from scoring_platform.contracts.catalog import CATALOG
 from scoring_platform_tests.guards.tree import REPOSITORY
@@ -88,7 +89,7 @@ def test_the_instance_has_the_policies_the_platform_relies_on(tmp_path: Path, mo
     with dg.DagsterInstance.from_config(str(REPOSITORY)) as instance:
         queue = instance.get_concurrency_config().run_queue_config
 
-        assert type(instance.event_log_storage).__name__ == "ConsolidatedSqliteEventLogStorage"
+        assert isinstance(instance.event_log_storage, ConsolidatedSqliteEventLogStorage)
         assert (instance.run_retries_enabled, instance.run_retries_max_retries) == (True, 2)
         assert not instance.run_retries_retry_on_asset_or_op_failure
         assert queue is not None

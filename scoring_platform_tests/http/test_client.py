@@ -17,10 +17,11 @@ from scoring_platform.errors import (
     BudgetExhaustedError,
     ConfigurationError,
     CredentialError,
+    OutcomeUnknownError,
     PermanentError,
     TransientError,
 )
-from scoring_platform.http.client import Answer, ApiClient, OutcomeUnknownError, log_retry
+from scoring_platform.http.client import Answer, ApiClient, log_retry
 from scoring_platform.http.limits import RateLimit
 from scoring_platform.http.verdict import Verdict
 from scoring_platform_tests.http.loopback import Hang, Loopback, Reply, Reset, page, reply

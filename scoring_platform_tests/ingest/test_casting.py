@@ -158,7 +158,7 @@ def test_a_time_without_an_offset_is_read_in_the_zone_of_its_source(
         ("'2026-03-02 20:00'", "VARCHAR", date(2026, 3, 3)),
         ("'2026-03-02 00:00'", "TIMESTAMP", date(2026, 3, 2)),
         ("'2026-03-02 20:00'", "TIMESTAMP", date(2026, 3, 3)),
-        ("'2026-03-02 20:00+00'", "TIMESTAMP WITH TIME ZONE", date(2026, 3, 3)),
+        ("'2026-03-02 20:00:00+00'", "TIMESTAMP WITH TIME ZONE", date(2026, 3, 3)),
         ("'2026-03-02'", "DATE", date(2026, 3, 2)),
         ("20260302", "BIGINT", None),
         ("'2026-02-30'", "VARCHAR", None),
@@ -176,7 +176,7 @@ def test_a_date_stays_as_written_and_an_instant_has_its_day_in_the_business_zone
     [
         ("{'a': 1, 'b': 'x'}", "STRUCT(a INTEGER, b VARCHAR)", '{"a":1,"b":"x"}'),
         ("""'{"a": 1}'""", "VARCHAR", '{"a": 1}'),
-        ("""'{"a": 1}'""", "JSON", '{"a": 1}'),
+        ("""'{"a":1}'""", "JSON", '{"a":1}'),
         ("NULL", "VARCHAR", "{}"),
         ("NULL", "STRUCT(a INTEGER)", "{}"),
         ("' '", "VARCHAR", "{}"),

@@ -39,6 +39,7 @@ def _plan(frame: Frame) -> dg.AssetsDefinition:
                 yield _inert(table.name, allowed.reason)
                 return
             yield from publish(
+                context,
                 step,
                 table,
                 lambda step: activation.crm_sync_plan(step, frame.settings.crms),
@@ -71,7 +72,7 @@ def _sync(frame: Frame) -> dg.AssetsDefinition:
                 require_fields(frame.settings, crms)
                 applied = activation.apply_plan(step, crms)
             outcome = checks.sync_result(table, applied)
-            yield from publish(step, table, activation.crm_sync, passed=[outcome])
+            yield from publish(context, step, table, activation.crm_sync, passed=[outcome])
 
     return crm_sync
 

@@ -19,7 +19,7 @@ from scoring_platform.lake.audit import ContractBreachError
 from scoring_platform.lake.views import refresh_views
 from scoring_platform.lake.write import write
 from scoring_platform.orchestration import checks
-from scoring_platform.orchestration.metadata import loaded_metadata, written_metadata
+from scoring_platform.orchestration.metadata import loaded_metadata, quarantine_samples, written_metadata
 from scoring_platform.orchestration.partitions import run_days
 from scoring_platform.orchestration.policy import asset_arguments, freshness
 from scoring_platform.orchestration.resources import LakeResource, LedgerResource, SourcesResource
@@ -73,7 +73,9 @@ def raw_asset(frame: Frame, name: str) -> dg.AssetsDefinition:
             request = Load(table, step.days, sources.open(name), step.config, step.now, step.recorded())
             loaded = load(step.engine, request, step.ledger)
             _note_touched(context, table, loaded)
-            results = checks.raw_results(table, loaded.verdicts)
+            results = checks.raw_results(table, loaded.verdicts, samples=quarantine_samples(step, table, loaded))
+            if len(step.days) > 1:
+                _note_days(context, {v.day: checks.raw_results(table, [v]) for v in loaded.verdicts})
             if loaded.blocked:
                 yield from results
                 return
@@ -112,12 +114,13 @@ def table_asset(
     )
     def asset(context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource) -> Results:
         with open_step(context, lake, ledger, frame.settings) as step:
-            yield from publish(step, table, compute, plot=plot)
+            yield from publish(context, step, table, compute, plot=plot)
 
     return asset
 
 
 def publish(
+    context: dg.AssetExecutionContext,
     step: Step,
     table: Table,
     compute: Compute,
@@ -132,10 +135,13 @@ def publish(
     try:
         written = write(step.engine, table, compute(step), days=wanted, info={**step.recorded(), **(info or {})})
     except ContractBreachError as breach:
+        limit = breach.audit.first_bad_day
+        _note_contract(context, step, table, [day for day in step.days if limit and day < limit])
         yield from passed
         yield checks.contract_failed(breach.audit, run_days=step.days)
         return
     refresh_views(step.lake)
+    _note_contract(context, step, table, step.days)
     metadata = {**written_metadata(step, table, written), **(plot(step) if plot else {})}
     yield dg.MaterializeResult(metadata=metadata, check_results=[*passed, checks.contract_passed(table)])
 
@@ -148,3 +154,15 @@ def _note_touched(context: dg.AssetExecutionContext, table: Table, loaded: Loade
                 asset_key=table.name, partition=day.isoformat(), description="rewritten by a late update"
             )
         )
+
+
+def _note_contract(context: dg.AssetExecutionContext, step: Step, table: Table, days: Sequence[date]) -> None:
+    if len(step.days) > 1:
+        _note_days(context, {day: [checks.contract_passed(table)] for day in days})
+
+
+def _note_days(context: dg.AssetExecutionContext, results: Mapping[date, Sequence[dg.AssetCheckResult]]) -> None:
+    """Record each day's checks under its partition: for a range, Dagster itself records only one without a day."""
+    for day, found in results.items():
+        for result in found:
+            context.log_event(checks.evaluation(result, day))

@@ -55,6 +55,7 @@ def _customer_activity(frame: Frame) -> dg.AssetsDefinition:
             days = profile.activity_days(step)
             inputs = {day: profile.activity_inputs(step, day) for day in days}
             yield from publish(
+                context,
                 step,
                 table,
                 lambda step: profile.customer_activity(step, days),

@@ -30,7 +30,7 @@ def reporting_assets(frame: Frame) -> list[dg.AssetsDefinition]:
 
 def _daily_report(frame: Frame) -> dg.AssetsDefinition:
     @dg.asset(
-        description="The morning report: one page with charts, kept under reports/<day>/.",
+        description="The morning report: one page with charts, kept under reports, a folder a day.",
         group_name="reporting",
         owners=[OWNER],
         kinds={"python", "html"},
