@@ -1,1 +1,4 @@
-"""A daily customer-scoring platform: extracts, one profile per customer, scores, segments, CRM write-back and a report."""
+"""A daily customer-scoring platform.
+
+Extracts, one profile per customer, scores, segments, CRM write-back and a report.
+"""

@@ -19,7 +19,7 @@ from scoring_platform.sandbox import connection as sandbox
 from scoring_platform.settings import Settings, enter_environment, load_settings
 
 
-class Day(click.ParamType):
+class Day(click.ParamType):  # type: ignore[type-arg]
     """A date as YYYY-MM-DD."""
 
     name = "date"

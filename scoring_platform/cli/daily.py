@@ -10,7 +10,6 @@ from datetime import time as clock_time
 from zoneinfo import ZoneInfo
 
 import click
-import dagster as dg
 
 from scoring_platform.cli.context import DAY, checked_day, company, prepared_settings, yesterday
 from scoring_platform.cli.summary import say_outcome, say_result
@@ -19,8 +18,7 @@ from scoring_platform.errors import ConfigurationError, SourceError
 from scoring_platform.lake.tree import Lake
 from scoring_platform.ledger.store import Ledger
 from scoring_platform.orchestration.alerts import tell
-from scoring_platform.orchestration.runs import Runner, RunOutcome
-from scoring_platform.orchestration.sensors import TOLD
+from scoring_platform.orchestration.runs import Runner, RunOutcome, fail_orphans, open_instance
 from scoring_platform.pipeline.history import event_tables, missing_days
 from scoring_platform.pipeline.step import span
 from scoring_platform.sandbox.connection import Endpoint
@@ -69,7 +67,7 @@ def demo() -> None:
             msg = f"{settings.loaded.path} does not use the sandbox; the demo needs it: unset SCORING_CONFIG"
             raise ConfigurationError(msg)
         try:
-            success = all([_demo_day(settings, endpoint, day) for day in (last - timedelta(days=1), last)])
+            success = all(_demo_day(settings, endpoint, day) for day in (last - timedelta(days=1), last))
         finally:
             endpoint.set_clock(None)
     if not success:
@@ -92,13 +90,14 @@ def _run_all(settings: Settings, days: list[date], *, release: Sequence[str]) ->
     started = time.monotonic()
     lake = Lake(settings.lake_root)
     missing = missing_days(lake, settings, days[0])
-    with dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
+        fail_orphans(instance, settings.home, own_only=True)
         runner = Runner(settings, instance, say=click.echo)
-        if missing.events and not _go(settings, instance, runner, missing.events, tables=event_tables(settings)):
+        if missing.events and not _go(settings, runner, missing.events, tables=event_tables(settings)):
             return False
-        if len(days) == 1 and missing.state and not _go(settings, instance, runner, missing.state):
+        if len(days) == 1 and missing.state and not _go(settings, runner, missing.state):
             return False
-        success = _go(settings, instance, runner, days, release=",".join(release))
+        success = _go(settings, runner, days, release=",".join(release))
     lake.collect(datetime.now(UTC))
     say_result(settings, days, success=success, seconds=time.monotonic() - started)
     return success
@@ -106,7 +105,6 @@ def _run_all(settings: Settings, days: list[date], *, release: Sequence[str]) ->
 
 def _go(
     settings: Settings,
-    instance: dg.DagsterInstance,
     runner: Runner,
     days: list[date],
     *,
@@ -120,11 +118,11 @@ def _go(
     click.echo(what)
     outcome = runner.run(days, tables=tables, release=release)
     say_outcome(outcome)
-    _alert(settings, instance, outcome)
+    _alert(settings, runner, outcome)
     return outcome.success
 
 
-def _alert(settings: Settings, instance: dg.DagsterInstance, outcome: RunOutcome) -> None:
+def _alert(settings: Settings, runner: Runner, outcome: RunOutcome) -> None:
     """Tell the on-call; a Slack that is down does not fail the run: a failed check stays in Dagster."""
     try:
         slack = open_slack(settings)
@@ -132,6 +130,6 @@ def _alert(settings: Settings, instance: dg.DagsterInstance, outcome: RunOutcome
             return
         with Ledger(settings.ledger_url) as ledger:
             tell(outcome.checks, settings=settings, ledger=ledger, slack=slack, now=datetime.now(UTC))
-        instance.add_run_tags(outcome.run_id, TOLD)
+        runner.mark_told(outcome.run_id)
     except (SourceError, ConfigurationError) as error:
         click.echo(f"  The on-call was not told: {error}", err=True)

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 
 import click
 import duckdb
@@ -26,7 +27,7 @@ from scoring_platform.sources.registry import open_source
 @click.argument("customer")
 @click.option("--date", "day", type=DAY, help="Day to look at; by default the latest.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def explain(customer: str, day: date | None, as_json: bool) -> None:
+def explain(customer: str, day: date | None, *, as_json: bool) -> None:
     """Say why CUSTOMER (customer id or e-mail address) has its score and its segment."""
     settings = prepared_settings()
     lake = Lake(settings.lake_root)
@@ -41,7 +42,7 @@ def explain(customer: str, day: date | None, as_json: bool) -> None:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def doctor(as_json: bool) -> None:
+def doctor(*, as_json: bool) -> None:
     """Reach every configured system with its cheapest call and say what is wrong and how to mend it."""
     settings = prepared_settings()
     with company(settings):
@@ -59,13 +60,17 @@ def _probes(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "configuration", lambda: f"{settings.loaded.path} (version {settings.config_version})"
     yield "home", lambda: _writable(settings)
     for name in settings.sources_in_use:
-        yield name, lambda name=name: open_source(settings, name).probe()
+        yield name, partial(_source, settings, name)
     if settings.crms:
         yield "crm", lambda: _crm(settings)
     if settings.config.destinations.email:
         yield "email", lambda: _probed(open_mailer(settings))
     if settings.config.destinations.slack:
         yield "slack", lambda: _probed(open_slack(settings))
+
+
+def _source(settings: Settings, name: str) -> str:
+    return open_source(settings, name).probe()
 
 
 def _examined(name: str, probe: Callable[[], str]) -> dict[str, object]:

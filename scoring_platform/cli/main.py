@@ -32,9 +32,12 @@ for command in (demo, run, backfill, up, explain, doctor, crm, lake, sandbox):
 
 
 def main() -> None:
-    """Run the command; an error the platform raises on purpose ends it with its message and exit code 1."""
+    """Run the command; an error a person can mend ends it with its message and exit code 1."""
     try:
         cli()
     except ScoringError as error:
         click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:  # a home that cannot be written, a full disk, a port that is taken
+        click.echo(f"Error: {error.strerror or error}: {error.filename or 'SCORING_HOME'}", err=True)
         sys.exit(1)

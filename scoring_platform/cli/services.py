@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import click
-import dagster as dg
 
 from scoring_platform.cli.context import company, prepared_settings
-from scoring_platform.orchestration.runs import fail_orphans
+from scoring_platform.orchestration.runs import fail_orphans, open_instance
 from scoring_platform.sandbox.server import serve
 
 _STOP_SECONDS = 20
@@ -22,15 +21,19 @@ _STOP_SECONDS = 20
 def up(port: int) -> None:
     """Start the Dagster UI, its daemon and, when configured, the sandbox company; Ctrl-C stops all."""
     settings = prepared_settings()
-    with dg.DagsterInstance.get() as instance:
-        orphans = fail_orphans(instance)
+    with open_instance() as instance:
+        orphans = fail_orphans(instance, settings.home)
     if orphans:
         click.echo(f"{orphans} runs of a killed process were marked as failed")
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(root / "workspace.yaml"), "-h", "127.0.0.1"]
     with company(settings):
         click.echo(f"Dagster UI: http://127.0.0.1:{port} (first start takes about 20 s)")
-        process = subprocess.Popen([*command, "-p", str(port)], cwd=root, preexec_fn=_interruptible)  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [*command, "-p", str(port)],
+            cwd=root,
+            preexec_fn=_interruptible,  # noqa: PLW1509 - no thread of ours runs yet
+        )
         signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
         try:
             code = process.wait()

@@ -32,7 +32,8 @@ def say_result(settings: Settings, days: Sequence[date], *, success: bool, secon
     day = days[-1]
     lake = Lake(settings.lake_root)
     if not success:
-        click.echo(f"Day {day} is not complete; what was published before stays. Mend the cause and run it again.", err=True)
+        words = "what was published before stays. Mend the cause and run it again."
+        click.echo(f"Day {day} is not complete; {words}", err=True)
         return
     for name in _SHOWN:
         version = lake.version(name, day)

@@ -87,7 +87,7 @@ class Ga4Source(Section):
     token_endpoint: Endpoint = Field("https://oauth2.googleapis.com/token", description="OAuth token address")
     property_id: str = Field(description="GA4 property")
     customer_dimension: str = Field("customUser:crm_id", description="Dimension with the shop's customer id")
-    settle_days: int = Field(3, ge=0, description="Days read again because figures still settle", json_schema_extra={"unit": "days"})
+    settle_days: int = Field(3, ge=0, description="Days read again because figures still settle")
     page_size: int = Field(10_000, ge=1, le=250_000, description="Rows per page")
 
 

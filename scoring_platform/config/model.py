@@ -14,8 +14,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from scoring_platform.config.base import Section
 from scoring_platform.config.connections import Destinations, Sources, ZoneName
-from scoring_platform.contracts.raw import RAW_TABLES
 from scoring_platform.config.scoring import ConsentRules, CrmRules, Rfm, Scoring, Segments
+from scoring_platform.contracts.raw import RAW_TABLES
 
 RAW_NAMES = tuple(table.name for table in RAW_TABLES)
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]

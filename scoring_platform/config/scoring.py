@@ -1,6 +1,7 @@
 """The configuration of scores and segments: what a marketer changes.
 
-Belongs here: windows, weights, half-lives, bands, segment rules and labels. Does not belong here: formulas (``domain``).
+Belongs here: windows, weights, half-lives, bands, segment rules and labels. Does not belong here: formulas
+(``domain``).
 """
 
 from __future__ import annotations
@@ -184,8 +185,11 @@ def _contains(outer: Range, inner: Range) -> bool:
     return low and high
 
 
-def _rule(segment: str, enter: dict[str, tuple[float | None, float | None]], **stay: tuple[float | None, float | None]) -> SegmentRule:
-    def ranges(limits: dict[str, tuple[float | None, float | None]]) -> dict[str, Range]:
+Limits = tuple[float | None, float | None]
+
+
+def _rule(segment: str, enter: dict[str, Limits], **stay: Limits) -> SegmentRule:
+    def ranges(limits: dict[str, Limits]) -> dict[str, Range]:
         return {name: Range(min=low, max=high) for name, (low, high) in limits.items()}
 
     return SegmentRule.model_validate(

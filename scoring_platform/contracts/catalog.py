@@ -6,11 +6,12 @@ Belongs here: look-ups over all contracts. Does not belong here: the contracts t
 from __future__ import annotations
 
 from scoring_platform.contracts.derived import DERIVED_TABLES
+from scoring_platform.contracts.outward import OUTWARD_TABLES
 from scoring_platform.contracts.raw import RAW_TABLES
 from scoring_platform.contracts.table import Table
 from scoring_platform.errors import ConfigurationError
 
-CATALOG: dict[str, Table] = {table.name: table for table in (*RAW_TABLES, *DERIVED_TABLES)}
+CATALOG: dict[str, Table] = {table.name: table for table in (*RAW_TABLES, *DERIVED_TABLES, *OUTWARD_TABLES)}
 
 
 def table(name: str) -> Table:

@@ -22,7 +22,6 @@ _EMAIL = r"^[^@\s]+@[^@\s]+$"
 _CURRENCY = r"^[A-Z]{3}$"
 
 
-
 RAW_ORDERS = Table(
     name="raw_orders",
     group="ingest",

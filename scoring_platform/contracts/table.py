@@ -73,6 +73,15 @@ class Table:
         return (*names, ORDER_TIME) if self.day_from else tuple(names)
 
     @property
+    def time_column(self) -> str:
+        """Raw tables: the instant or date that decides the business day of a row as it is given."""
+        column = ORDER_TIME if self.day_from else self.day_column
+        if column is None:
+            msg = f"{self.name} says neither day_column nor day_from; a raw table needs one of them"
+            raise ValueError(msg)
+        return column
+
+    @property
     def personal_columns(self) -> frozenset[str]:
         """Columns that hold personal data and are masked wherever people look."""
         return frozenset(name for name, column in self.columns.items() if (column.metadata or {}).get("pii"))

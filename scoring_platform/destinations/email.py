@@ -21,7 +21,14 @@ from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime
 from typing import Any, Literal
 
-from scoring_platform.errors import ConfigurationError, CredentialError, OutcomeUnknownError, PermanentError, SourceError, TransientError
+from scoring_platform.errors import (
+    ConfigurationError,
+    CredentialError,
+    OutcomeUnknownError,
+    PermanentError,
+    SourceError,
+    TransientError,
+)
 from scoring_platform.http.verdict import fit_words
 
 Security = Literal["starttls", "tls", "none"]

@@ -5,6 +5,7 @@ Belongs here: which differences count, and the payload. Does not belong here: wh
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import ibis
@@ -14,6 +15,8 @@ VALUES = ("total_score", "rfm_code", "segment", "churn_band", "clv_12m")
 """What a CRM record shows of a customer; the score date goes with them and never makes a difference by itself."""
 
 SCORE_DATE = "score_date"
+
+_ESCAPES = {text: json.dumps(text)[1:-1] for text in ("\\", '"', *map(chr, range(1, 0x20)))}
 
 
 def desired(scores: ir.Table, segments: ir.Table, profiles: ir.Table, *, labels: Mapping[str, str]) -> ir.Table:
@@ -72,9 +75,14 @@ def plan(
     differs = {value: _differs(joined, value, clv_dead_band) for value in values}
     marked = joined.mutate(**{f"new_{value}": change for value, change in differs.items()})
     changed = [marked[f"new_{value}"].ifelse(value, None) for value in values]
-    pairs = [marked[f"new_{value}"].ifelse(_pair(fields[value], marked[value]), None) for value in values]
+    pairs = [
+        marked[f"new_{value}"].ifelse(_pair(fields[value], marked[value], free_text=value == "segment"), None)
+        for value in values
+    ]
     body = ibis.literal(", ").join(pairs)
-    dated = body + f', "{fields[SCORE_DATE]}": "{score_date}"' if SCORE_DATE in fields else body
+    dated = body
+    if SCORE_DATE in fields:
+        dated = body + ", " + _pair(fields[SCORE_DATE], ibis.literal(score_date), free_text=False)
     rows = marked.mutate(body=body, payload=ibis.literal("{") + dated + "}", names=ibis.literal(",").join(changed))
     rows = rows.filter(rows.body != "")
     refused = rows.dead_payload.fill_null("") == rows.body.hexdigest("md5")
@@ -102,6 +110,8 @@ def _differs(joined: ir.Table, value: str, clv_dead_band: float) -> ir.BooleanVa
     return changed & ~small
 
 
-def _pair(name: str, value: ir.StringValue) -> ir.StringValue:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return ibis.literal(f'"{name}": "') + escaped + '"'
+def _pair(name: str, value: ir.StringValue, *, free_text: bool) -> ir.StringValue:
+    """Write one member of a JSON object exactly as Python's ``json`` would, so that payloads can be named by it."""
+    for character, written in _ESCAPES.items() if free_text else ():
+        value = value.replace(character, written)
+    return ibis.literal(f'{json.dumps(name, ensure_ascii=False)}: "') + value + '"'

@@ -18,6 +18,7 @@ import ibis.expr.types as ir
 from scoring_platform.domain import normalise
 
 MAX_ROUNDS = 50
+"""Far more than needed: chains of a thousand identifiers take eight."""
 SHARED_LIMIT = 10
 """Identifiers, devices apart, that one may be seen with before it counts as shared by different people."""
 
@@ -165,15 +166,15 @@ def _bounded(links: ir.Table) -> ir.Table:
 
 
 def _components(nodes: ir.Table, links: ir.Table, materialise: Materialise) -> ir.Table:
-    """Label every node with the least node it is connected to, by passing labels on until none changes."""
+    """Label every node with the least node it is connected to: groups grow together until none touches another."""
     both = materialise(links.select(node=links.a, other=links.b).union(links.select(node=links.b, other=links.a)))
     linked = both.select("node").distinct()
     labels = materialise(linked.mutate(label=linked.node))
     for _ in range(MAX_ROUNDS):
-        jumped = materialise(_round(labels, both, materialise))
-        changed = jumped.join(labels.select("node", before=labels.label), "node")
+        grown = materialise(_round(labels, both, materialise))
+        changed = grown.join(labels.select("node", before=labels.label), "node")
         done = changed.filter(changed.label != changed.before).count().execute() == 0
-        labels = jumped
+        labels = grown
         if done:
             break
     alone = nodes.anti_join(labels, "node")
@@ -181,14 +182,16 @@ def _components(nodes: ir.Table, links: ir.Table, materialise: Materialise) -> i
 
 
 def _round(labels: ir.Table, both: ir.Table, materialise: Materialise) -> ir.Table:
-    offered = both.inner_join(labels.select(other=labels.node, offer=labels.label), "other")
-    least = offered.group_by("node").aggregate(offer=offered.offer.min())
-    joined = labels.inner_join(least, "node")
-    passed = materialise(joined.select("node", label=ibis.least(joined.label, joined.offer)))
-    # A label's own label is at least as small: taking it more than halves the remaining distance.
-    owner = passed.select(label=passed.node, owner=passed.label)
-    hopped = passed.inner_join(owner, "label")
-    return hopped.select("node", label=hopped.owner)
+    """Hang every group (its label) below the least group it touches, then let each node follow its label one step.
+
+    Hanging whole groups, not single nodes, makes the number of rounds grow with the logarithm of a chain's length.
+    """
+    ends = both.inner_join(labels, "node").inner_join(labels.select(other=labels.node, offer=labels.label), "other")
+    least = ends.group_by("label").aggregate(offer=ends.offer.min())
+    joined = labels.left_join(least.select(node=least.label, offer=least.offer), "node")
+    hung = materialise(joined.select("node", label=ibis.least(joined.label, joined.offer.fill_null(joined.label))))
+    followed = hung.inner_join(hung.select(label=hung.node, next=hung.label), "label")
+    return followed.select("node", label=followed.next)
 
 
 def _mint(nodes: ir.Table, labels: ir.Table, minted: ir.Table, materialise: Materialise) -> ir.Table:

@@ -26,6 +26,12 @@ def with_current_ids(activity: ir.Table, merged: ir.Table) -> ir.Table:
     return joined.mutate(customer_id=joined.current_id.fill_null(joined.customer_id)).drop("former_id", "current_id")
 
 
+def purchase_facts(activity: ir.Table) -> ir.Table:
+    """Return the daily facts that purchase measures read: days with an order or a refund."""
+    bought = activity.filter((activity.orders > 0) | (activity.refunds > 0))
+    return bought.select("customer_id", "active_on", "orders", "purchase_day", "revenue", "refunds")
+
+
 def purchases(activity: ir.Table, days: ir.Table, *, window_days: int) -> ir.Table:
     """Return purchase measures per day and customer who ever bought or got a refund.
 
@@ -33,7 +39,7 @@ def purchases(activity: ir.Table, days: ir.Table, *, window_days: int) -> ir.Tab
         Columns as_of, customer_id, first_order_on, last_order_on, orders, order_days, revenue, refunds,
         window_order_days, window_net_spend (not below zero). The window is (as_of − window_days, as_of].
     """
-    bought = activity.filter((activity.orders > 0) | (activity.refunds > 0)).drop("as_of")
+    bought = purchase_facts(activity)
     known = days.join(bought, bought.active_on <= days.as_of)
     within = known.active_on > known.as_of - ibis.interval(days=window_days)
     purchase = known.purchase_day == 1

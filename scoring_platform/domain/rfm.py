@@ -4,7 +4,8 @@ Bands follow fixed limits: t_k is the value at rank ⌈k·n/5⌉, from worst to 
 customer's band is 1 + the number of limits that the own value is strictly better than. So ties share a band, the order
 of rows does not matter, and an unseen value has a band too.
 
-Belongs here: values to limits, values and limits to bands. Does not belong here: when limits are made (``score_models``).
+Belongs here: values to limits, values and limits to bands. Does not belong here: when limits are made
+(``score_models``).
 """
 
 from __future__ import annotations
@@ -57,15 +58,18 @@ def _at_rank(ordered: Sequence[tuple[Decimal, int]], rank: int) -> Decimal:
     return ordered[-1][0]
 
 
-def measures(profiles: ir.Table) -> ir.Table:
-    """Return recency_days, frequency and monetary beside each profile row.
+def measures(bought: ir.Table) -> ir.Table:
+    """Return recency_days, frequency and monetary beside each row.
 
     Never bought: recency_days null, frequency and monetary 0. Bought, but not in the window: frequency and monetary 0.
+
+    Args:
+        bought: as_of, last_order_on (null when never), window_order_days and window_net_spend.
     """
-    return profiles.mutate(
-        recency_days=profiles.as_of.delta(profiles.last_order_on, unit="day"),
-        frequency=profiles.order_days_365d,
-        monetary=profiles.net_spend_365d,
+    return bought.mutate(
+        recency_days=bought.as_of.delta(bought.last_order_on, unit="day"),
+        frequency=bought.window_order_days,
+        monetary=bought.window_net_spend,
     )
 
 

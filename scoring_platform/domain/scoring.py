@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 import ibis
 import ibis.expr.types as ir
@@ -41,7 +42,11 @@ def maxima(rules: Rules) -> dict[str, int]:
 
     Left-over hundredths go to the parts with the largest remainders, ties in the order of the parts.
     """
-    weights = {part: getattr(rules.scoring.weights, part) if part in rules.configured else 0.0 for part in PARTS}
+    # Fractions: remainders of floats would now and then hand a left-over hundredth to the wrong part.
+    weights = {
+        part: Fraction(getattr(rules.scoring.weights, part)) if part in rules.configured else Fraction(0)
+        for part in PARTS
+    }
     total = sum(weights.values())
     exact = {part: weight * TOTAL_HUNDREDTHS / total for part, weight in weights.items()}
     whole = {part: int(value) for part, value in exact.items()}
@@ -56,7 +61,7 @@ def scores(profiles: ir.Table, activity: ir.Table, days: ir.Table, *, cut_offs: 
     """Return the scores of every profile row.
 
     Args:
-        profiles: customer_profiles of the days (or its columns that are read).
+        profiles: as_of, customer_id, last_order_on, window_order_days, window_net_spend, nps_score, nps_answered_on.
         activity: customer_activity of at least the engagement window before the days.
         days: The days.
         cut_offs: Limits per day with ``model_version`` (``rfm.cut_off_table``).

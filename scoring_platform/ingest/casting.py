@@ -98,7 +98,7 @@ def _instant(value: str, given: str) -> str:
 
 
 def _date(value: str, given: str, zone: ZoneInfo) -> str:
-    """A date stays as it is written; a time of day with it makes it an instant, which has its day in the business zone."""
+    """A date stays as written; a time of day with it makes it an instant, which has its day in the business zone."""
     business = f"CAST(timezone({literal(zone.key)}, {_instant(value, given)}) AS DATE)"
     if given == "TIMESTAMP WITH TIME ZONE":
         return business

@@ -60,11 +60,13 @@ class Judgement:
     rates: Rates
 
 
-def judge(engine: DuckDBEngine, table: Table, folder: Path, *, by: Judgement, orders: ir.Table | None = None) -> ir.Table:
+def judge(
+    engine: DuckDBEngine, table: Table, folder: Path, *, by: Judgement, orders: ir.Table | None = None
+) -> ir.Table:
     """Return the staged rows below ``folder`` as a temporary table.
 
-    It has the contract's columns, ``as_of`` (business day, null when unreadable), ``_payload`` (the row as given, JSON),
-    ``_key`` (its key as text) and ``_reason`` (null for a good row).
+    It has the contract's columns, ``as_of`` (business day, null when unreadable), ``_payload`` (the row as given, JSON
+    text), ``_key`` (its key as text) and ``_reason`` (null for a good row).
 
     Args:
         engine: The engine.
@@ -74,8 +76,7 @@ def judge(engine: DuckDBEngine, table: Table, folder: Path, *, by: Judgement, or
         orders: Published orders, for tables whose day and currency come from their order.
     """
     typed = _typed(engine, table, folder, by)
-    if table.day_from:
-        assert orders is not None
+    if orders is not None:
         typed = _with_order(typed, orders, by.zone)
     else:
         typed = typed.mutate(as_of=_business_day(table, typed, by))
@@ -125,15 +126,14 @@ def _typed(engine: DuckDBEngine, table: Table, folder: Path, by: Judgement) -> i
 
 def _with_defaults(table: Table, typed: ir.Table) -> ir.Table:
     """A source that does not tell when it last changed a row changed it when it happened."""
-    when = ORDER_TIME if table.day_from else table.day_column
-    if "updated_at" in table.columns and when and typed[when].type().is_timestamp():
-        return typed.mutate(updated_at=ibis.coalesce(typed["updated_at"], typed[when]))
+    when = typed[table.time_column]
+    if "updated_at" in table.columns and when.type().is_timestamp():
+        return typed.mutate(updated_at=ibis.coalesce(typed["updated_at"], when))
     return typed
 
 
 def _business_day(table: Table, typed: ir.Table, by: Judgement) -> ir.Column:
-    assert table.day_column is not None
-    value = typed[table.day_column]
+    value = typed[table.time_column]
     return local_day(value, by.zone) if value.type().is_timestamp() else value
 
 
@@ -213,8 +213,7 @@ def _rule_reasons(table: Table, typed: ir.Table) -> list[ir.Value]:
 
 
 def _time_reasons(table: Table, typed: ir.Table, by: Judgement) -> list[ir.Value]:
-    when = ORDER_TIME if table.day_from else table.day_column
-    assert when is not None
+    when = table.time_column
     limit = by.extracted_at + by.future_tolerance
     value = typed[when]
     timed = value.type().is_timestamp()
@@ -242,8 +241,8 @@ def reporting_currency(configured: str | None, seen: list[str]) -> str | None:
         return configured
     if len(seen) > 1:
         msg = (
-            f"orders come in several currencies ({', '.join(sorted(seen))}): set currency.reporting, and currency.rates "
-            "by month for the others"
+            f"orders come in several currencies ({', '.join(sorted(seen))}): set currency.reporting, and "
+            "currency.rates by month for the others"
         )
         raise ConfigurationError(msg)
     return seen[0] if seen else None

@@ -104,8 +104,14 @@ def load(engine: DuckDBEngine, request: Load, ledger: Ledger) -> Loaded:
     with engine.lake.staging() as folder:
         staged = engine.stage(request.table, picture.rows, picture.scope, folder=folder)
         verdicts = judge_days(
-            engine, request.table, staged, aside, delivered=delivered, run_days=request.days,
-            rules=request.config.ingest, emptiness=_emptiness(request, judged),
+            engine,
+            request.table,
+            staged,
+            aside,
+            delivered=delivered,
+            run_days=request.days,
+            rules=request.config.ingest,
+            emptiness=_emptiness(request, judged),
         )
         blocked = {verdict.day for verdict in verdicts if verdict.blocked}
         written = publish(engine, request.table, [day for day in staged if day.day not in blocked], info=request.info)

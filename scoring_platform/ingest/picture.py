@@ -138,8 +138,7 @@ def _state_rows(merge: Merge) -> ir.Table:
     engine, table = merge.engine, merge.table
     newest = engine.lake.latest(table.name)
     published = engine.read(table, [newest] if newest else [])
-    assert table.day_column is not None
-    published = published.mutate(as_of=local_day(published[table.day_column], merge.zone)).select(merge.columns)
+    published = published.mutate(as_of=local_day(published[table.time_column], merge.zone)).select(merge.columns)
     parts = [_latest(merge, merge.of_others(_good(merge)), merge.of_others(published))]
     if merge.complete:
         parts.append(_full_rows(merge, published))

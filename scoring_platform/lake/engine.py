@@ -123,11 +123,11 @@ class DuckDBEngine:
             f"COPY (SELECT {_cast_columns(table)} FROM ({self.ibis.compile(expression)})) TO {literal(str(target))} "
             "(FORMAT parquet, COMPRESSION zstd)"
         )
-        row = self.connection.execute(
-            f"SELECT count(*), {FINGERPRINT} FROM read_parquet({literal(str(target))}, hive_partitioning = false) AS rows"
-        ).fetchone()
-        assert row is not None
-        return StagedDay(None, folder, row[0], _version_name(table, row[0], row[1]))
+        ((count, total),) = self.connection.execute(
+            f"SELECT count(*), {FINGERPRINT} FROM "
+            f"read_parquet({literal(str(target))}, hive_partitioning = false) AS rows"
+        ).fetchall()
+        return StagedDay(None, folder, count, _version_name(table, count, total))
 
     def _fingerprints(self, table: Table, folder: Path) -> dict[date, tuple[int, int]]:
         if not any(folder.iterdir()):

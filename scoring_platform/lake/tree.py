@@ -141,13 +141,12 @@ class Lake:
         parent = self.root / ".versions" / table / f"as_of={day.isoformat()}"
         kept = [path for path in _folders(parent) if path.name != linked]
         if not kept:
-            msg = f"{table} {day}: no replaced version is kept; versions are collected {KEEP_UNLINKED} after replacement"
+            hours = f"{KEEP_UNLINKED} after replacement"
+            msg = f"{table} {day}: no replaced version is kept; versions are collected {hours}"
             raise ConfigurationError(msg)
         newest = max(kept, key=lambda path: path.stat().st_mtime)
         self._swap(table, day, newest)
-        restored = self.version(table, day)
-        assert restored is not None
-        return restored
+        return self.pin(table, [day])[0]
 
     def collect(self, now: datetime) -> int:
         """Remove versions unlinked for an hour and staging folders left by killed runs; return how many."""

@@ -66,6 +66,7 @@ def _column(table: Table, name: str, *, masked: bool) -> str:
     value = f"replace({quoted(name)}, '＠', '@')"
     address = literal(f"^{ADDRESS}$")
     return (
-        f"CASE WHEN {value} IS NULL THEN NULL WHEN regexp_matches({value}, {address}) THEN left({value}, 1) || '***@***' "
-        f"|| regexp_extract({value}, '[.][A-Za-z]{{2,}}$') ELSE '***' END AS {quoted(name)}"
+        f"CASE WHEN {value} IS NULL THEN NULL WHEN regexp_matches({value}, {address}) "
+        f"THEN left({value}, 1) || '***@***' || regexp_extract({value}, '[.][A-Za-z]{{2,}}$') "
+        f"ELSE '***' END AS {quoted(name)}"
     )

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 
 from scoring_platform.destinations.slack import Slack
-from scoring_platform.ledger.alerts import alert_sent, decide_alert, resolve_alert
+from scoring_platform.ledger.alerts import alert_sent, decide_alert, read_alerts, resolve_alert
 from scoring_platform.ledger.store import Ledger
 from scoring_platform.reporting.alerts import FailedCheck, render_alert
 from scoring_platform.settings import Settings
@@ -42,7 +42,7 @@ def tell(
 ) -> dict[str, int]:
     """Send what the on-call should know and return counts: sent, suppressed, resolved.
 
-    A window opens only after Slack accepted the message.
+    A window opens, and a problem is closed, only after Slack accepted the message.
 
     Raises:
         SourceError: Slack did not take a message; what was sent before is recorded, the rest can be told again.
@@ -53,11 +53,13 @@ def tell(
         return counts
     channel = section.alert_channel or section.channel
     window = timedelta(minutes=settings.config.alerts.window_minutes)
+    still_open = read_alerts(ledger, state="open")
     for problem, group in _by_problem(evaluated).items():
         failed = [one for one in group if not one.evaluation.passed]
         if not failed:
-            if resolve_alert(ledger, problem):
+            if problem in still_open:
                 slack.post(channel, f"✅ {group[-1].table}: {group[-1].evaluation.check_name}")
+                resolve_alert(ledger, problem)
                 counts["resolved"] += 1
             continue
         counts["suppressed"] += len(failed) - 1  # a range of days fails day by day: one message for all of them

@@ -40,7 +40,7 @@ def build_definitions(settings: Settings, *, overrides: Mapping[str, Any] | None
         *activation_assets(frame),
         *reporting_assets(frame),
     ]
-    job = daily_scoring_job(partitions)
+    job = daily_scoring_job()
     return dg.Definitions(
         assets=assets,
         jobs=[job],

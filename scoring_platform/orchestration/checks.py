@@ -5,6 +5,7 @@ Belongs here: names, severities and the results made from an audit or a verdict.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -24,32 +25,47 @@ HISTORY = "history_complete"
 ALL_ACKNOWLEDGED = "all_acknowledged"
 
 
-def derived_specs(table: Table, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:  # type: ignore[type-arg]
+def derived_specs(table: Table, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
     """Return the check of a computed table: a breach blocks everything downstream."""
-    description = f"Every row keeps the contract of {table.name}; otherwise nothing is published and the day before stays."
+    description = f"Every row keeps the contract of {table.name}; else nothing is published and the day before stays."
     return [_spec(table, CONTRACT, description, blocking=True, partitions=partitions)]
 
 
-def history_spec(table: Table, partitions: dg.PartitionsDefinition) -> dg.AssetCheckSpec:  # type: ignore[type-arg]
+def history_spec(table: Table, partitions: dg.PartitionsDefinition) -> dg.AssetCheckSpec:
     """Return the check that every earlier day has been loaded."""
     description = "Every raw day since history_start is in the lake; otherwise the command that loads them is named."
     return _spec(table, HISTORY, description, blocking=True, partitions=partitions)
 
 
-def raw_specs(table: Table, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:  # type: ignore[type-arg]
+def raw_specs(table: Table, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
     """Return the checks of a raw table: bad rows warn; too many, or a suspicious emptiness, block."""
     return [
-        _spec(table, NO_QUARANTINE, "No row had to be set aside (a warning: the rows are kept in quarantine).",
-              blocking=False, partitions=partitions),
-        _spec(table, QUARANTINE_SHARE, "The share of rows set aside is within the limit.",
-              blocking=True, partitions=partitions),
-        _spec(table, NOT_EMPTY, "The extract has rows where this weekday usually has some.",
-              blocking=True, partitions=partitions),
+        _spec(
+            table,
+            NO_QUARANTINE,
+            "No row had to be set aside (a warning: the rows are kept in quarantine).",
+            blocking=False,
+            partitions=partitions,
+        ),
+        _spec(
+            table,
+            QUARANTINE_SHARE,
+            "The share of rows set aside is within the limit.",
+            blocking=True,
+            partitions=partitions,
+        ),
+        _spec(
+            table,
+            NOT_EMPTY,
+            "The extract has rows where this weekday usually has some.",
+            blocking=True,
+            partitions=partitions,
+        ),
     ]
 
 
 def _spec(
-    table: Table, name: str, description: str, *, blocking: bool, partitions: dg.PartitionsDefinition  # type: ignore[type-arg]
+    table: Table, name: str, description: str, *, blocking: bool, partitions: dg.PartitionsDefinition
 ) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         name, asset=table.name, description=description, blocking=blocking, partitions_def=partitions
@@ -94,7 +110,9 @@ def history_result(table: Table, missing: str | None) -> dg.AssetCheckResult:
 
 def evaluation(result: dg.AssetCheckResult, day: date) -> dg.AssetCheckEvaluation:
     """Return a result as the evaluation of one day."""
-    assert result.asset_key is not None and result.check_name is not None
+    if result.asset_key is None or result.check_name is None:
+        msg = "a check result without the names of its asset and its check belongs to no day"
+        raise ValueError(msg)
     return dg.AssetCheckEvaluation(
         asset_key=result.asset_key,
         check_name=result.check_name,
@@ -116,22 +134,53 @@ def raw_results(
     quiet = [verdict for verdict in verdicts if verdict.rows == 0 and verdict.usual_rows]
     rows = {"rows (personal data masked)": records(samples)} if samples else {}
     return [
-        _result(table, NO_QUARANTINE, passed=not bad, blocking=False, verdicts=bad,
-                words=f"{sum(v.quarantined for v in bad)} rows set aside; see lake/quarantine/{table.name}", more=rows),
-        _result(table, QUARANTINE_SHARE, passed=not over, blocking=True, verdicts=over,
-                words=f"more than the allowed share of rows was set aside on {_days(over)}; the days keep what was there"),
-        _result(table, NOT_EMPTY, passed=not empty, blocking=True, verdicts=empty or quiet,
-                words=f"no rows on {_days(empty or quiet)} although this weekday usually has some"),
+        _result(
+            table,
+            NO_QUARANTINE,
+            passed=not bad,
+            blocking=False,
+            verdicts=bad,
+            words=f"{sum(v.quarantined for v in bad)} rows set aside; see lake/quarantine/{table.name}",
+            more=rows,
+        ),
+        _result(
+            table,
+            QUARANTINE_SHARE,
+            passed=not over,
+            blocking=True,
+            verdicts=over,
+            words=f"more than ingest.quarantine_share_limit was set aside on {_days(over)}; nothing was replaced",
+        ),
+        _result(
+            table,
+            NOT_EMPTY,
+            passed=not empty,
+            blocking=True,
+            verdicts=empty or quiet,
+            words=f"no rows on {_days(empty or quiet)} although this weekday usually has some",
+        ),
     ]
 
 
 def _result(
-    table: Table, name: str, *, passed: bool, blocking: bool, verdicts: Sequence[DayVerdict], words: str,
+    table: Table,
+    name: str,
+    *,
+    passed: bool,
+    blocking: bool,
+    verdicts: Sequence[DayVerdict],
+    words: str,
     more: Mapping[str, Any] | None = None,
 ) -> dg.AssetCheckResult:
     rows = [
-        {"day": str(v.day), "rows": v.rows, "set aside": v.quarantined, "share": round(v.share, 4),
-         "usual rows": v.usual_rows, "reasons": "; ".join(f"{n}× {reason}" for reason, n in v.reasons.items())}
+        {
+            "day": str(v.day),
+            "rows": v.rows,
+            "set aside": v.quarantined,
+            "share": round(v.share, 4),
+            "usual rows": v.usual_rows,
+            "reasons": "; ".join(f"{n}× {reason}" for reason, n in v.reasons.items()),
+        }
         for v in verdicts
     ]
     severity = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN
@@ -150,7 +199,7 @@ def _days(verdicts: Sequence[DayVerdict]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more days" if len(names) > 3 else "")
 
 
-def records(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:  # type: ignore[type-arg]
+def records(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
     """Return rows as a table that the UI shows."""
     plain = [{name: _plain(value) for name, value in row.items()} for row in rows]
     if not plain:
@@ -163,11 +212,11 @@ def _plain(value: Any) -> str | int | float | bool | None:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
-        return None if value != value else value
+        return None if math.isnan(value) else value
     return str(value)
 
 
-def sync_spec(table: Table, partitions: dg.PartitionsDefinition) -> dg.AssetCheckSpec:  # type: ignore[type-arg]
+def sync_spec(table: Table, partitions: dg.PartitionsDefinition) -> dg.AssetCheckSpec:
     """Return the check that the CRM took every row."""
     description = "The CRM acknowledged every planned row; the others are tried again or wait for a person."
     return _spec(table, ALL_ACKNOWLEDGED, description, blocking=False, partitions=partitions)

@@ -11,17 +11,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 
 from scoring_platform.orchestration.alerts import Evaluated
 from scoring_platform.orchestration.assets.activation import RELEASE_TAG
 from scoring_platform.orchestration.build import build_definitions
 from scoring_platform.orchestration.jobs import DAILY_SCORING_JOB, LANE
-from scoring_platform.orchestration.sensors import run_evaluations
+from scoring_platform.orchestration.sensors import TOLD, run_evaluations
+from scoring_platform.orchestration.turns import alive, is_alive
 from scoring_platform.settings import Settings
 
 Say = Callable[[str], None]
+
+STARTED_HERE = {"scoring/started_by": "command"}
+"""Tag of the runs that commands execute in their own process."""
 
 _FOLLOW_SECONDS = 0.2
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -55,6 +61,7 @@ class Runner:
     """Runs the daily job of one home."""
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance, *, say: Say) -> None:
+        self._settings = settings
         self._definitions = build_definitions(settings)
         self._instance = instance
         self._say = say
@@ -69,13 +76,13 @@ class Runner:
         """
         run_id = str(uuid.uuid4())
         job = self._definitions.resolve_job_def(DAILY_SCORING_JOB)
-        tags = {**LANE, **({RELEASE_TAG: release} if release else {})}
+        tags = {**LANE, **STARTED_HERE, **({RELEASE_TAG: release} if release else {})}
         if len(days) > 1:
             tags |= {
                 "dagster/asset_partition_range_start": days[0].isoformat(),
                 "dagster/asset_partition_range_end": days[-1].isoformat(),
             }
-        with self._followed(run_id):
+        with alive(self._settings.home, run_id), self._followed(run_id):
             result = job.execute_in_process(
                 instance=self._instance,
                 run_id=run_id,
@@ -87,20 +94,29 @@ class Runner:
             )
         return self._outcome(run_id, success=result.success)
 
+    def mark_told(self, run_id: str) -> None:
+        """Record that the on-call was told of a run's failed checks, so that the sensor does not repeat it."""
+        self._instance.add_run_tags(run_id, TOLD)
+
     def _outcome(self, run_id: str, *, success: bool) -> RunOutcome:
         failures: dict[str, str] = {}
         started: dict[str, float] = {}
         seconds: dict[str, float] = {}
+        outside: dg.DagsterEvent | None = None
         for entry in self._instance.all_logs(run_id):
             event = entry.dagster_event
             if event is None or event.step_key is None:
+                if event is not None and event.is_job_failure:
+                    outside = event
                 continue
             if event.is_step_start:
                 started[event.step_key] = entry.timestamp
             elif event.is_step_success or event.is_step_failure:
                 seconds[event.step_key] = entry.timestamp - started.get(event.step_key, entry.timestamp)
             if event.is_step_failure:
-                failures[event.step_key] = _words(event)
+                failures[event.step_key] = _words(event.step_failure_data.error)
+        if outside is not None and not failures:  # a resource that cannot be made, an interrupt
+            failures["the run"] = _words(outside.job_failure_data.error) or str(outside.message)
         return RunOutcome(run_id, success, failures, run_evaluations(self._instance, run_id), seconds)
 
     @contextmanager
@@ -137,11 +153,10 @@ class Runner:
 _STEPS = {dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
 
 
-def _words(event: dg.DagsterEvent) -> str:
-    """Return the innermost message of a failed step."""
-    error = event.step_failure_data.error
+def _words(error: SerializableErrorInfo | None) -> str:
+    """Return the innermost message of a failure."""
     if error is None:
-        return "unknown error"
+        return ""
     while error.cause is not None:
         error = error.cause
     text = error.message.strip()
@@ -149,9 +164,24 @@ def _words(event: dg.DagsterEvent) -> str:
     return message or name
 
 
-def fail_orphans(instance: dg.DagsterInstance) -> int:
-    """Mark runs that a killed machine left as started; return how many."""
-    left = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]))
+@contextmanager
+def open_instance() -> Iterator[dg.DagsterInstance]:
+    """Give the instance of DAGSTER_HOME, closed afterwards."""
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def fail_orphans(instance: dg.DagsterInstance, home: Path, *, own_only: bool = False) -> int:
+    """Mark runs whose process is gone as failed, so that they hold nobody up; return how many.
+
+    Args:
+        instance: The instance.
+        home: Home of the platform; commands that are still at work show it there.
+        own_only: Only runs that commands started: the daemon, which may be up, looks after its own.
+    """
+    tags = STARTED_HERE if own_only else None
+    open_runs = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING], tags=tags)
+    left = [run for run in instance.get_runs(open_runs) if not is_alive(home, run.run_id)]
     for run in left:
-        instance.report_run_failed(run, message="The process that ran this was gone when the platform was started.")
+        instance.report_run_failed(run, message="The process that ran this is gone; running the day again is safe.")
     return len(left)

@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from scoring_platform.errors import SourceError
+from scoring_platform.errors import ConfigurationError, SourceError
 from scoring_platform.orchestration.alerts import Evaluated, tell
 from scoring_platform.orchestration.resources import LedgerResource, SlackResource
 from scoring_platform.settings import Settings
 
 BATCH = 200
+BATCHES_PER_TICK = 50
 INTERVAL_SECONDS = 30
 TOLD = {"scoring/alerts": "told"}
 """Tag of a run whose evaluations the command line has told already."""
@@ -24,26 +25,39 @@ def asset_check_alert_sensor(settings: Settings) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Posts failed checks to Slack: one message per problem and window, and one when it is over.",
     )
-    def sensor(
-        context: dg.SensorEvaluationContext, ledger: LedgerResource, slack: SlackResource
-    ) -> dg.SkipReason:
-        found, cursor = new_evaluations(context.instance, int(context.cursor or 0))
+    def sensor(context: dg.SensorEvaluationContext, ledger: LedgerResource, slack: SlackResource) -> dg.SkipReason:
+        found, cursor = untold_evaluations(context.instance, int(context.cursor or 0))
         if not found:
-            return dg.SkipReason("no check was evaluated since the last look")
-        client = slack.client()
-        if client is None:
             context.update_cursor(str(cursor))
-            return dg.SkipReason("no Slack is configured (destinations.slack)")
-        with ledger.open() as opened:
-            try:
+            return dg.SkipReason("no check was evaluated since the last look")
+        try:
+            client = slack.client()
+            if client is None:
+                context.update_cursor(str(cursor))
+                return dg.SkipReason("no Slack is configured (destinations.slack)")
+            with ledger.open() as opened:
                 counts = tell(found, settings=settings, ledger=opened, slack=client, now=datetime.now(UTC))
-            except SourceError as error:  # the cursor stays: all of it is told when Slack is back
-                return dg.SkipReason(f"Slack did not take the alerts, they wait: {error}")
+        except (SourceError, ConfigurationError) as error:  # the cursor stays: all of it is told when Slack is back
+            return dg.SkipReason(f"Slack did not take the alerts, they wait: {error}")
         context.update_cursor(str(cursor))
         words = ", ".join(f"{count} {name}" for name, count in counts.items())
         return dg.SkipReason(f"{len(found)} evaluations: {words}")
 
     return sensor
+
+
+def untold_evaluations(instance: dg.DagsterInstance, after: int) -> tuple[list[Evaluated], int]:
+    """Return the next evaluations somebody has to hear of, and the new cursor.
+
+    A first load leaves thousands of them that the command line has told: they are passed over within one look.
+    """
+    cursor = after
+    for _ in range(BATCHES_PER_TICK):
+        found, reached = new_evaluations(instance, cursor)
+        if found or reached == cursor:
+            return found, reached
+        cursor = reached
+    return [], cursor
 
 
 def new_evaluations(instance: dg.DagsterInstance, after: int) -> tuple[list[Evaluated], int]:

@@ -27,11 +27,14 @@ from scoring_platform.domain import crm_plan
 from scoring_platform.domain.permission import Permission, permission
 from scoring_platform.errors import SourceError
 from scoring_platform.ledger.receipts import Outcome, Receipt, Scope, iter_receipts, read_receipts, record_outcomes
+from scoring_platform.pipeline.history import event_tables
 from scoring_platform.pipeline.step import Step
 
 STREAM = "scores"
 PLAN = "crm_sync_plan"
 SYNC = "crm_sync"
+
+_KEY = ("crm", "stream", "target", "customer_id")
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def today(step: Step) -> date:
 def latest_event_day(step: Step) -> date:
     """Return the latest business day with a raw event; the run's last day when there is none."""
     latest: list[date] = []
-    for name in step.settings.raw_tables:
+    for name in event_tables(step.settings):
         for day in reversed(step.lake.days(name)):
             version = step.lake.version(name, day)
             if version is not None and version.rows > 0:
@@ -74,15 +77,40 @@ def latest_event_day(step: Step) -> date:
 
 
 def crm_sync_plan(step: Step, crms: Sequence[str]) -> ir.Table:
-    """The rows still to be written for the run's day, and those planned for it before."""
-    plans = [_plan(step, name) for name in crms]
-    before = step.read(PLAN, step.days)
-    if not plans:
-        return before
-    fresh = step.engine.materialise(ibis.union(*plans) if len(plans) > 1 else plans[0])
-    key = ["crm", "stream", "target", "customer_id", "as_of"]
-    fresh = fresh.mutate(as_of=ibis.literal(step.last)).select(before.columns)
-    return ibis.union(fresh, before.anti_join(fresh, key).select(before.columns))
+    """The rows still to be written for the run's day, and those planned for it before and done.
+
+    A row planned before that is neither to be written any more nor done would write values that no longer hold.
+    """
+    before = step.engine.materialise(step.read(PLAN, step.days))
+    plans = [_plan(step, name).mutate(as_of=ibis.literal(step.last)).select(before.columns) for name in crms]
+    fresh = step.engine.materialise(ibis.union(before.limit(0), *plans))
+    # What the CRM refused on this very day is planned as it was, so that its outcome stays in view.
+    refused = fresh.filter(fresh.operation == "skip").semi_join(
+        before.filter(before.operation != "skip"), [*_KEY, "payload"]
+    )
+    fresh = fresh.anti_join(refused, _KEY)
+    rest = before.anti_join(fresh, _KEY)
+    kept = ibis.union(rest.semi_join(refused, _KEY), rest.anti_join(refused, _KEY).semi_join(_done(step, rest), _KEY))
+    return ibis.union(fresh, kept)
+
+
+def _done(step: Step, planned: ir.Table) -> ir.Table:
+    """Return the keys of planned rows whose values the CRM has acknowledged."""
+    receipts: dict[Scope, dict[str, Receipt]] = {}
+    found = []
+    for row in planned.to_pyarrow().to_pylist():
+        scope = Scope(row["crm"], row["stream"], row["target"])
+        if scope not in receipts:
+            receipts[scope] = read_receipts(step.ledger, scope)
+        receipt = receipts[scope].get(row["customer_id"])
+        if receipt and _is_acknowledged(receipt, json.loads(row["payload"]), _date_field(step, scope.crm)):
+            found.append({name: row[name] for name in _KEY})
+    return step.engine.materialise(ibis.memtable(found, schema=ibis.schema(dict.fromkeys(_KEY, "string"))))
+
+
+def _date_field(step: Step, crm: str) -> str | None:
+    section = getattr(step.config.destinations, crm, None)
+    return section.fields.score_date if section else None
 
 
 def _plan(step: Step, crm: str) -> ir.Table:
@@ -170,24 +198,32 @@ def _open_rows(step: Step, scope: Scope) -> Iterator[tuple[CrmWrite, str]]:
     due = plan.filter((plan.crm == scope.crm) & (plan.stream == scope.stream) & (plan.operation != "skip"))
     rows = due.left_join(emails, "customer_id").select("customer_id", "payload", "email").order_by("customer_id")
     receipts = read_receipts(step.ledger, scope)
-    date_field = getattr(step.config.destinations, scope.crm).fields.score_date
+    date_field = _date_field(step, scope.crm)
     for row in rows.to_pyarrow().to_pylist():
         properties: dict[str, str] = json.loads(row["payload"])
         receipt = receipts.get(row["customer_id"])
-        if receipt is not None and _is_acknowledged(receipt, properties):
+        digest = payload_hash(properties, date_field)
+        if receipt and (_is_acknowledged(receipt, properties, date_field) or _is_refused(receipt, digest)):
             continue
         write = CrmWrite(row["customer_id"], row["email"], receipt.destination_id if receipt else None, properties)
-        yield write, payload_hash(properties, date_field)
+        yield write, digest
 
 
-def _is_acknowledged(receipt: Receipt, properties: Mapping[str, str]) -> bool:
-    return all(receipt.acknowledged.get(name) == value for name, value in properties.items())
+def _is_acknowledged(receipt: Receipt, properties: Mapping[str, str], date_field: str | None) -> bool:
+    """Whether the CRM has every value; the score date takes no part."""
+    return all(receipt.acknowledged.get(name) == value for name, value in properties.items() if name != date_field)
+
+
+def _is_refused(receipt: Receipt, digest: str) -> bool:
+    return receipt.status == "dead" and receipt.payload_hash == digest
 
 
 def payload_hash(properties: Mapping[str, str], date_field: str | None) -> str:
     """Name the content of a payload without its date, as the plan names it."""
     pairs = [
-        f'"{name}": {json.dumps(value, ensure_ascii=False)}' for name, value in properties.items() if name != date_field
+        f"{json.dumps(name, ensure_ascii=False)}: {json.dumps(value, ensure_ascii=False)}"
+        for name, value in properties.items()
+        if name != date_field
     ]
     return hashlib.md5(", ".join(pairs).encode(), usedforsecurity=False).hexdigest()
 

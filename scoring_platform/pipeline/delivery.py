@@ -1,6 +1,7 @@
 """The report's way to people: one mail and one Slack message per day, however often the day is run.
 
-Belongs here: keys, and what each channel is given. Does not belong here: the once-only record (``destinations.delivery``).
+Belongs here: keys, and what each channel is given. Does not belong here: the once-only record
+(``destinations.delivery``).
 """
 
 from __future__ import annotations

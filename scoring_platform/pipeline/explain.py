@@ -8,8 +8,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+import ibis
+
 from scoring_platform.config.scoring import PARTS
 from scoring_platform.contracts.catalog import table as contract_of
+from scoring_platform.domain import normalise
 from scoring_platform.errors import ConfigurationError
 from scoring_platform.lake.engine import DuckDBEngine
 from scoring_platform.settings import Settings
@@ -51,7 +54,7 @@ def explanation(engine: DuckDBEngine, settings: Settings, customer: str, *, day:
         "total_score": scores["total_score"],
         "rfm_code": scores["rfm_code"],
         "parts": {part: scores[f"points_{part}"] for part in PARTS},
-        "evidence": _evidence(profile, scores),
+        "evidence": _evidence(profile, scores, window=settings.config.rfm.window_days),
         "model_version": scores["model_version"],
         "config_version": scores["config_version"],
     }
@@ -60,13 +63,14 @@ def explanation(engine: DuckDBEngine, settings: Settings, customer: str, *, day:
 def in_words(found: dict[str, Any], settings: Settings) -> str:
     """Return an explanation as lines in the report's language."""
     language = settings.config.report.language
-    label = settings.config.segments.labels[found["segment"]]
+    label = getattr(settings.config.segments.labels[found["segment"]], language)
     japanese = language == "ja"
+    entered = f"— {found['entered_on']} から" if japanese else f"— since {found['entered_on']}"
+    total = f"{found['total_score']} / 100   RFM: {found['rfm_code'] or '—'}"
     lines = [
         f"{found['customer_id']}  {found['day']}",
-        f"{'セグメント' if japanese else 'Segment'}: {getattr(label, language)} ({found['segment']}) "
-        f"{'— ' + str(found['entered_on']) + ' から' if japanese else '— since ' + str(found['entered_on'])}",
-        f"{'総合スコア' if japanese else 'Total score'}: {found['total_score']} / 100   RFM: {found['rfm_code'] or '—'}",
+        f"{'セグメント' if japanese else 'Segment'}: {label} ({found['segment']}) {entered}",
+        f"{'総合スコア' if japanese else 'Total score'}: {total}",
     ]
     for part, points in found["parts"].items():
         lines.append(f"  {points / 100:6.2f}  {_PART_NAMES[part][language]}: {found['evidence'][part]}")
@@ -77,19 +81,17 @@ def in_words(found: dict[str, Any], settings: Settings) -> str:
     return "\n".join(lines)
 
 
-def _evidence(profile: dict[str, Any], scores: dict[str, Any]) -> dict[str, str]:
-    def of(name: str) -> Any:
-        return profile[name]
-
-    last = f"last_order_on {of('last_order_on')}" if of("last_order_on") else "no purchase"
+def _evidence(profile: dict[str, Any], scores: dict[str, Any], *, window: int) -> dict[str, str]:
+    last, answered = profile["last_order_on"], profile["nps_answered_on"]
+    sent, opens, clicks = (profile[f"email_{name}_90d"] for name in ("sent", "opens", "clicks"))
     return {
-        "recency": f"{last}, band {scores['r'] or '—'}",
-        "frequency": f"{scores['frequency']} purchase days in 365 days, band {scores['f'] or '—'}",
-        "monetary": f"{scores['monetary']:,.0f} in 365 days, band {scores['m'] or '—'}",
-        "email": f"{of('email_sent_90d')} sent, {of('email_opens_90d')} opened, {of('email_clicks_90d')} clicked in 90 days",
-        "web": f"{of('web_sessions_90d')} sessions, {of('web_pageviews_90d')} pages in 90 days",
-        "support": f"{of('tickets_90d')} tickets, {of('tickets_bad_90d')} rated bad in 90 days",
-        "nps": f"answer {of('nps_score')} on {of('nps_answered_on')}" if of("nps_answered_on") else "no answer",
+        "recency": f"{f'last_order_on {last}' if last else 'no purchase'}, band {scores['r'] or '—'}",
+        "frequency": f"{scores['frequency']} purchase days in {window} days, band {scores['f'] or '—'}",
+        "monetary": f"{scores['monetary']:,.0f} in {window} days, band {scores['m'] or '—'}",
+        "email": f"{sent} sent, {opens} opened, {clicks} clicked in 90 days",
+        "web": f"{profile['web_sessions_90d']} sessions, {profile['web_pageviews_90d']} pages in 90 days",
+        "support": f"{profile['tickets_90d']} tickets, {profile['tickets_bad_90d']} rated bad in 90 days",
+        "nps": f"answer {profile['nps_score']} on {answered}" if answered else "no answer",
     }
 
 
@@ -99,7 +101,7 @@ def _customer_id(engine: DuckDBEngine, customer: str, day: date) -> str:
     wanted = customer.strip()
     named = identities.filter(
         (identities.customer_id == wanted)
-        | ((identities.id_kind == "email") & (identities.id_value == wanted.lower()))
+        | ((identities.id_kind == "email") & (identities.id_value == normalise.email(ibis.literal(wanted))))
         | ((identities.id_kind == "customer_ref") & (identities.id_value == wanted))
     )
     found = named.select("customer_id").distinct().to_pyarrow().to_pydict()["customer_id"]

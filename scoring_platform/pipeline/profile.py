@@ -152,9 +152,13 @@ def customer_profiles(step: Step) -> ir.Table:
 
 def current_activity(step: Step, *, first: date | None = None) -> ir.Table:
     """Return all daily facts up to the run's last day under today's customer ids."""
+    return with_current_ids(step.everything("customer_activity", first=first, last=step.last), merged(step))
+
+
+def merged(step: Step) -> ir.Table:
+    """Return ids that no longer stand and who they are now, by the graph of the run's last day."""
     identities = step.read("customer_identities", [step.last])
-    merged = identity.merged_ids(identities, step.settings.shops)
-    return with_current_ids(step.everything("customer_activity", first=first, last=step.last), merged)
+    return step.engine.materialise(identity.merged_ids(identities, step.settings.shops))
 
 
 def _decisions(step: Step, owned: ir.Table, *, last: date) -> ir.Table:

@@ -6,7 +6,7 @@ Belongs here: queries over published tables, and their names and masks. Does not
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import ibis
 import ibis.expr.types as ir
 
+from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.contracts.masking import mask_email, mask_text
 from scoring_platform.ingest.quarantine import quarantine_table
-from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.pipeline.activation import run_permission
 from scoring_platform.pipeline.models import version_name, versions_for
 from scoring_platform.pipeline.step import Step, span
@@ -101,8 +101,9 @@ def _daily_sales(step: Step) -> dict[date, DailySales]:
     )
     found = {_day(row["as_of"]): row for row in grouped.to_pyarrow().to_pylist()}
     return {
-        day: DailySales(day, found[day]["revenue"] if day in found else Decimal(0),
-                        int(found[day]["orders"]) if day in found else 0)
+        day: DailySales(
+            day, found[day]["revenue"] if day in found else Decimal(0), int(found[day]["orders"]) if day in found else 0
+        )
         for day in span(first, step.last)
     }
 
@@ -110,7 +111,8 @@ def _daily_sales(step: Step) -> dict[date, DailySales]:
 def _headline(step: Step, day: date, daily: dict[date, DailySales]) -> Headline:
     scores = step.read("customer_scores", [day])
     profiles = step.read("customer_profiles", [day])
-    totals = scores.aggregate(n=scores.count(), mean=scores.total_score.cast("float64").mean()).to_pyarrow().to_pylist()[0]
+    figures = scores.aggregate(n=scores.count(), mean=scores.total_score.cast("float64").mean())
+    totals = figures.to_pyarrow().to_pylist()[0]
     buyers = int(profiles.filter(profiles.order_days_365d > 0).count().execute())
     sold = daily.get(day)
     return Headline(
@@ -174,7 +176,8 @@ def _segment_totals(step: Step, day: date | None) -> list[dict[str, Any]]:
     scores = step.read("customer_scores", [day]).select("customer_id", "monetary", "total_score")
     joined = segments.join(scores, "customer_id")
     grouped = joined.group_by("segment").aggregate(
-        n=joined.count(), spend=joined.monetary.sum().cast("decimal(18, 4)"),
+        n=joined.count(),
+        spend=joined.monetary.sum().cast("decimal(18, 4)"),
         mean=joined.total_score.cast("float64").mean(),
     )
     rows: list[dict[str, Any]] = grouped.to_pyarrow().to_pylist()
@@ -209,7 +212,8 @@ def _score_bins(step: Step, before: date | None) -> tuple[ScoreBin, ...]:
 
 def _binned(step: Step, day: date) -> dict[int, int]:
     scores = step.read("customer_scores", [day])
-    low = ibis.least((scores.total_score.cast("float64") / _BIN_WIDTH).floor().cast("int64") * _BIN_WIDTH, 100 - _BIN_WIDTH)
+    bin_start = (scores.total_score.cast("float64") / _BIN_WIDTH).floor().cast("int64") * _BIN_WIDTH
+    low = ibis.least(bin_start, 100 - _BIN_WIDTH)
     rows = scores.group_by(low=low).aggregate(n=scores.count()).to_pyarrow().to_pylist()
     return {int(row["low"]): int(row["n"]) for row in rows}
 
@@ -222,12 +226,13 @@ def _movers(step: Step, *, rising: bool) -> tuple[Mover, ...]:
     joined = now.join(before, "customer_id").join(names, "customer_id").join(segments, "customer_id")
     change = joined.after - joined.before
     moved = joined.filter(change > 0 if rising else change < 0)
-    ordered = moved.order_by(ibis.desc(moved.after - moved.before) if rising else moved.after - moved.before, "customer_id")
+    gain = moved.after - moved.before
+    ordered = moved.order_by(ibis.desc(gain) if rising else gain, "customer_id")
     rows = ordered.limit(step.config.report.movers).to_pyarrow().to_pylist()
     return tuple(
         Mover(
             customer_id=row["customer_id"],
-            label=mask_email(row["email"]) if row["email"] else row["customer_id"],
+            label=f"{row['customer_id']} ({mask_email(row['email'])})" if row["email"] else row["customer_id"],
             before=float(row["before"]),
             after=float(row["after"]),
             segment=row["segment"],
@@ -243,8 +248,10 @@ def _nps(step: Step) -> Nps | None:
     recent = answers.filter(
         (answers.survey_date > ibis.literal(step.last - timedelta(days=_TREND_DAYS))) & answers.nps_segment.notnull()
     )
-    counts = {row["nps_segment"]: int(row["n"]) for row in
-              recent.group_by("nps_segment").aggregate(n=recent.count()).to_pyarrow().to_pylist()}
+    counts = {
+        row["nps_segment"]: int(row["n"])
+        for row in recent.group_by("nps_segment").aggregate(n=recent.count()).to_pyarrow().to_pylist()
+    }
     return Nps(counts.get("promoter", 0), counts.get("passive", 0), counts.get("detractor", 0))
 
 
@@ -253,9 +260,13 @@ def _engagement(step: Step) -> EmailEngagement | None:
         return None
     first = step.last - timedelta(days=_RECENT_DAYS - 1)
     activity = step.everything("customer_activity", first=first, last=step.last)
-    row = activity.aggregate(
-        sent=activity.email_sent.sum(), opens=activity.email_opens.sum(), clicks=activity.email_clicks.sum()
-    ).to_pyarrow().to_pylist()[0]
+    row = (
+        activity.aggregate(
+            sent=activity.email_sent.sum(), opens=activity.email_opens.sum(), clicks=activity.email_clicks.sum()
+        )
+        .to_pyarrow()
+        .to_pylist()[0]
+    )
     return EmailEngagement(*(int(row[name] or 0) for name in ("sent", "opens", "clicks")))
 
 
@@ -278,7 +289,7 @@ def _crm(step: Step) -> tuple[CrmOutcome, ...]:
 
 
 def _quality(step: Step) -> tuple[TableQuality, ...]:
-    found = []
+    found: list[TableQuality] = []
     for name, gives in step.settings.sources_in_use.items():
         found.extend(_table_quality(step, source=name, table=table) for table in sorted(gives))
     return tuple(sorted(found, key=lambda row: (row.table, row.source or "")))
@@ -301,5 +312,5 @@ def _table_quality(step: Step, *, source: str, table: str) -> TableQuality:
     return TableQuality(table, source, count, bad, state, reasons)  # type: ignore[arg-type]
 
 
-def _day(value: Any) -> date:
-    return value.date() if hasattr(value, "date") else value
+def _day(value: datetime | date) -> date:
+    return value.date() if isinstance(value, datetime) else value

@@ -9,9 +9,9 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from scoring_platform.reporting.canvas import Chart
 from scoring_platform.reporting.data import ReportData, Section
 from scoring_platform.reporting.html import render_page
-from scoring_platform.reporting.canvas import Chart
 
 PAGE = "index.html"
 

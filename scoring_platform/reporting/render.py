@@ -14,7 +14,7 @@ from scoring_platform.reporting.words import Edition
 
 
 def _environment(*, escape: bool) -> Environment:
-    return Environment(
+    return Environment(  # noqa: S701 - text templates are not HTML; those that are HTML ask for escaping
         loader=PackageLoader("scoring_platform.reporting"),
         autoescape=escape,
         undefined=StrictUndefined,

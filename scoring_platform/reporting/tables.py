@@ -127,20 +127,28 @@ def score_grid(edition: Edition) -> Grid:
 
 
 def mover_grid(edition: Edition, movers: Sequence[Mover], *, caption: str) -> Grid:
-    """Return risers or fallers."""
+    """Return risers or fallers; without any cause there is no column for it."""
     formats = edition.formats
+    explained = any(mover.cause for mover in movers)
     rows = tuple(
         (
             Cell(mover.label),
             Cell(edition.segment(mover.segment)),
             Cell(formats.decimal(mover.before)),
             Cell(formats.decimal(mover.after), tone="good" if mover.after > mover.before else "bad"),
-            Cell(edition.words.name("cause", mover.cause) if mover.cause else ABSENT),
+            *_cause(edition, mover, explained=explained),
         )
         for mover in movers
     )
-    columns = _columns(edition, ("customer", "segment", "before", "after", "cause"), texts=2)
-    return Grid(caption, (*columns[:-1], Column(columns[-1].label)), rows)
+    columns = _columns(edition, ("customer", "segment", "before", "after"), texts=2)
+    cause = (Column(edition.say("col.cause")),) if explained else ()
+    return Grid(caption, (*columns, *cause), rows)
+
+
+def _cause(edition: Edition, mover: Mover, *, explained: bool) -> tuple[Cell, ...]:
+    if not explained:
+        return ()
+    return (Cell(edition.words.name("cause", mover.cause) if mover.cause else ABSENT),)
 
 
 def sales_grid(edition: Edition) -> Grid:

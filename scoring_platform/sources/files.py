@@ -65,7 +65,8 @@ class Files:
             self._check_columns(connection, table, sql)
             selected = self._with_order_time(connection, table, sql)
             target = str(folder / "part_00000.parquet").replace("'", "''")
-            self._execute(connection, table.name, f"COPY ({selected}\n) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
+            copy = f"COPY ({selected}\n) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
+            self._execute(connection, table.name, copy)
 
     def probe(self) -> str:
         """Say how many files there are."""
@@ -91,7 +92,7 @@ class Files:
         return sql
 
     def _check_folder(self) -> None:
-        """Refuse links, which the engine would follow anywhere, and archives cut short, which it reads without a word."""
+        """Refuse links, which the engine would follow anywhere, and archives cut short, which it reads silently."""
         if not self.root.is_dir():
             msg = f"sources.files.root: the folder {self.root} does not exist"
             raise ConfigurationError(msg)
@@ -99,7 +100,7 @@ class Files:
             for path in (Path(parent, name) for name in (*folders, *files)):
                 if path.is_symlink() and not path.resolve().is_relative_to(self.root):
                     place = path.relative_to(self.root)
-                    msg = f"sources.files.root: {place} is a link that leads out of the folder; put the file itself there"
+                    msg = f"sources.files.root: {place} is a link that leads out of the folder; put the file there"
                     raise ConfigurationError(msg)
                 if path.suffix == ".gz" and path.is_file():
                     known = path.stat()
@@ -150,8 +151,9 @@ class Files:
             raise ConfigurationError(msg)
         orders = self._checked(table.day_from)
         return (
-            f"SELECT items.*, orders.{ORDER_TIME} FROM ({sql}\n) AS items LEFT JOIN (SELECT CAST(order_id AS VARCHAR) AS "
-            f"order_id, min({ORDER_TIME}) AS {ORDER_TIME} FROM ({orders}\n) GROUP BY ALL) AS orders "
+            f"SELECT items.*, orders.{ORDER_TIME} FROM ({sql}\n) AS items LEFT JOIN ("
+            f"SELECT CAST(order_id AS VARCHAR) AS order_id, min({ORDER_TIME}) AS {ORDER_TIME} "
+            f"FROM ({orders}\n) GROUP BY ALL) AS orders "
             "ON CAST(items.order_id AS VARCHAR) = orders.order_id"
         )
 

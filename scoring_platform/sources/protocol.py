@@ -11,9 +11,12 @@ from datetime import datetime
 from typing import Any, Protocol
 
 Row = Mapping[str, Any]
-"""One row in the contract's column names. Values stay as the vendor gave them (text, numbers, booleans, dates);
-dicts and lists are stored as JSON text. Types, ranges and required columns are checked by the ingest step, so a
-source never drops or repairs a row: it only renames and looks up. ``source``, ``as_of`` and ``…_reporting`` are added there."""
+"""One row in the contract's column names.
+
+Values stay as the vendor gave them (text, numbers, booleans, dates); dicts and lists are stored as JSON text. Types,
+ranges and required columns are checked by the ingest step, so a source never drops or repairs a row: it only renames
+and looks up. ``source``, ``as_of`` and ``…_reporting`` are added there.
+"""
 
 Page = Sequence[Row]
 

@@ -69,11 +69,16 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("sources.files", {"root": "d", "tables": {"raw_orders": {"sql": ""}}}, "sources.files.tables.raw_orders.sql", ""),
     ("sources.files", {"root": "d", "tables": {"raw_orders": {"query": "x"}}}, "raw_orders.query: unknown key", "sql"),
     ("sources.files", {"root": "d", "tables": {"orders": {"sql": "x"}}}, "sources.files.tables.orders", "raw_orders"),
-    ("sources.files", {"root": "d", "tables": {"raw_orders": {"sql": "x"}}, "cadence": "hourly"}, "cadence", "'weekly'"),
+    (
+        "sources.files",
+        {"root": "d", "tables": {"raw_orders": {"sql": "x"}}, "cadence": "hourly"},
+        "cadence",
+        "'weekly'",
+    ),
     ("segments.rules.3.stay.r", {"mni": 3}, "segments.rules.3.stay.r.mni: unknown key; allowed here: max, min", ""),
     ("segments.rules.3.stay.r", {"min": 5}, "segments.rules.3: ", "stay.r must contain enter.r"),
     ("segments.rules.3.enter", {"q": {"min": 5}}, "segments.rules.3.enter.q", "recency_days"),
-    ("segments.rules.0.colour", "red", "segments.rules.0.colour: unknown key; allowed here: enter, segment, stay", ""),
+    ("segments.rules.0.colour", "red", "rules.0.colour: unknown key; allowed here: enter, segment, stay", ""),
     ("segments.labels.vip.fr", "VIP", "segments.labels.vip.fr: unknown key; allowed here: color, en, ja", ""),
     ("segments.fallback", "nobody", "segments: ", "no label for nobody"),
     ("scoring.email.positive", {"email_looks": 1}, "scoring.email: ", "known: email_sent"),
@@ -158,7 +163,9 @@ def test_every_version_used_is_archived_once_under_its_name(tmp_path: Path) -> N
 
 def test_settings_come_from_the_environment_that_is_given(tmp_path: Path) -> None:
     path = write(tmp_path, MINIMAL)
-    settings = load_settings({"SCORING_HOME": str(tmp_path / "home"), "SCORING_CONFIG": str(path), "SCORING_SHOPIFY_TOKEN": "t"})
+    settings = load_settings(
+        {"SCORING_HOME": str(tmp_path / "home"), "SCORING_CONFIG": str(path), "SCORING_SHOPIFY_TOKEN": "t"}
+    )
     assert settings.lake_root == tmp_path / "home" / "lake"
     assert settings.files_root == tmp_path / "data"
     assert settings.raw_tables == {"raw_orders"}

@@ -37,7 +37,7 @@ def test_every_raw_table_says_where_its_day_comes_from(contract: Table) -> None:
 
 
 def test_an_unknown_table_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match="there is no table 'orders'; known tables: .*raw_orders"):
+    with pytest.raises(ConfigurationError, match=r"there is no table 'orders'; known tables: .*raw_orders"):
         table("orders")
 
 

@@ -121,7 +121,9 @@ def test_each_morning_one_mail_arrives_in_html_and_text_with_its_pictures_inside
     newest = mails[-1]
     html = newest.get_body(("html",)).get_content()
     text = newest.get_body(("plain",)).get_content()
-    pictures = {str(part["Content-ID"]).strip("<>"): part for part in newest.walk() if part.get_content_maintype() == "image"}
+    pictures = {
+        str(part["Content-ID"]).strip("<>"): part for part in newest.walk() if part.get_content_maintype() == "image"
+    }
     used = [source.removeprefix("cid:") for source in _sources(html)]
 
     assert newest["To"] == "marketing@example.jp"

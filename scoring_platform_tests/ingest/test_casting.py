@@ -56,9 +56,7 @@ def cast(
         ("100000000000000", None),
     ],
 )
-def test_an_amount_is_exact_or_nothing(
-    connection: duckdb.DuckDBPyConnection, text: str, amount: str | None
-) -> None:
+def test_an_amount_is_exact_or_nothing(connection: duckdb.DuckDBPyConnection, text: str, amount: str | None) -> None:
     assert cast(connection, f"'{text}'", "VARCHAR", MONEY) == amount
 
 

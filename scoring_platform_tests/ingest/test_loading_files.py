@@ -1,4 +1,4 @@
-"""Files are a full picture: what they say is published, what they no longer say is gone, what is unusable is kept aside."""
+"""Files are a full picture: what they no longer say is gone, and what cannot be used is kept aside."""
 
 from __future__ import annotations
 
@@ -150,7 +150,9 @@ BAD = {
 
 
 def test_a_row_that_breaks_the_contract_is_set_aside_with_its_reason(home: Home) -> None:
-    bad = [order("bad", "2026-03-02 10:00:00", **{"customer_ref": reason, **changes}) for reason, changes in BAD.items()]
+    bad = [
+        order("bad", "2026-03-02 10:00:00", **{"customer_ref": reason, **changes}) for reason, changes in BAD.items()
+    ]
     home.orders(*(order(f"good{n}", "2026-03-02 10:00:00") for n in range(40)), *bad)
     loaded = home.load(MONDAY)
     assert loaded.blocked == ()
@@ -231,7 +233,9 @@ def test_too_large_a_share_of_bad_rows_keeps_what_was_published(home: Home) -> N
 
 
 def test_a_few_bad_rows_never_block_a_small_day(home: Home) -> None:
-    home.orders(order("o1", "2026-03-02 10:00:00"), *(order(f"b{n}", "2026-03-02 10:00:00", status="x") for n in range(4)))
+    home.orders(
+        order("o1", "2026-03-02 10:00:00"), *(order(f"b{n}", "2026-03-02 10:00:00", status="x") for n in range(4))
+    )
     assert home.load(MONDAY).blocked == ()
 
 

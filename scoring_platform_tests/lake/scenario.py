@@ -47,7 +47,5 @@ RULED = Table(
 def amounts(*rows: tuple[date, str, str | None, str]) -> ir.Table:
     """Rows of day, name, note and amount."""
     schema = ibis.schema({"as_of": "date", "name": "string", "note": "string", "amount": "decimal(18, 4)"})
-    dicts = [
-        {"as_of": day, "name": name, "note": note, "amount": Decimal(amount)} for day, name, note, amount in rows
-    ]
+    dicts = [{"as_of": day, "name": name, "note": note, "amount": Decimal(amount)} for day, name, note, amount in rows]
     return ibis.memtable(dicts, schema=schema)

@@ -48,7 +48,7 @@ def test_rules_and_pandera_agree_on_random_rows(home: Home) -> None:
     @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
     @given(rows)
     def agree(found: list[dict[str, Any]]) -> None:
-        numbered = [{**row, "name": f"{row['name']}{number}" if row["name"] else row["name"]} for number, row in enumerate(found)]
+        numbered = [{**row, "name": row["name"] and f"{row['name']}{number}"} for number, row in enumerate(found)]
         arrow = pa.Table.from_pylist(numbered, schema=RULED.schema.to_pyarrow())
         table = home.engine.materialise(ibis.memtable(arrow))
         keys = [(row["name"], row["kind"]) for row in numbered]

@@ -14,7 +14,11 @@ import duckdb
 from scoring_platform.lake.views import CLEAR, MASKED, refresh_views
 from scoring_platform_tests.scenario import MONDAY, Home, days_from, order
 
-READ = "import duckdb, json, sys; print(json.dumps(duckdb.connect(sys.argv[1], read_only=True).sql(sys.argv[2]).fetchall(), default=str))"
+READ = """
+import duckdb, json, sys
+rows = duckdb.connect(sys.argv[1], read_only=True).sql(sys.argv[2]).fetchall()
+print(json.dumps(rows, default=str))
+"""
 
 
 def ask(path: Path, sql: str) -> Any:

@@ -138,14 +138,20 @@ def test_an_archive_that_is_not_whole_is_refused_instead_of_read_in_part(shop: P
     packed = bytearray(gzip.compress(f"{HEADER}\n{lines}\n".encode()))
     if damage == "one byte changed":
         packed[len(packed) // 2] ^= 255
-    content = {"cut short": packed[: len(packed) // 2], "one byte changed": packed, "no archive": b"order_id\n"}[damage]
-    (shop / "orders.csv.gz").write_bytes(content)
-    with pytest.raises(ConfigurationError, match="sources.files.root: orders.csv.gz is damaged or cut short"):
+    contents = {
+        "cut short": packed[: len(packed) // 2],
+        "one byte changed": packed,
+        "no archive": bytearray(HEADER, "utf-8"),
+    }
+    (shop / "orders.csv.gz").write_bytes(contents[damage])
+    with pytest.raises(ConfigurationError, match=r"sources.files.root: orders.csv.gz is damaged or cut short"):
         extract(shop, "SELECT * FROM 'orders.csv.gz'")
 
 
 def test_the_values_of_a_row_that_cannot_be_read_stay_out_of_the_message(shop: Path) -> None:
-    (shop / "orders.csv").write_text(f"{HEADER}\n{LINE}\no2,Hanako Yamada,paid,hanako@example.jp,1,0\n", encoding="utf-8")
+    (shop / "orders.csv").write_text(
+        f"{HEADER}\n{LINE}\no2,Hanako Yamada,paid,hanako@example.jp,1,0\n", encoding="utf-8"
+    )
     with pytest.raises(ConfigurationError, match=PLACE) as caught:
         extract(shop, "SELECT * FROM read_csv('orders.csv', types = {'ordered_at': 'TIMESTAMP'})")
     assert "amada" not in str(caught.value)
@@ -169,7 +175,9 @@ def test_items_get_the_time_of_their_order_whatever_the_type_of_the_id(shop: Pat
 
 
 def test_probing_checks_every_query_without_leaving_anything(shop: Path) -> None:
-    settings = FilesSource.model_validate({"root": "x", "tables": {"raw_orders": {"sql": "SELECT * FROM 'orders.csv'"}}})
+    settings = FilesSource.model_validate(
+        {"root": "x", "tables": {"raw_orders": {"sql": "SELECT * FROM 'orders.csv'"}}}
+    )
     source = Files(settings, shop.resolve(), ZoneInfo("Asia/Tokyo"))
     assert source.probe() == "1 files below exports of 'March'/, 1 queries are valid"
     (shop / "orders.csv").write_text("a\n1\n", encoding="utf-8")

@@ -10,6 +10,7 @@ from scoring_platform.orchestration import checks
 from scoring_platform.orchestration.assets.factory import Frame, Results, open_step, publish
 from scoring_platform.orchestration.policy import asset_arguments
 from scoring_platform.orchestration.resources import CrmResource, LakeResource, LedgerResource
+from scoring_platform.orchestration.turns import turn
 from scoring_platform.pipeline import activation
 from scoring_platform.pipeline.step import Step
 
@@ -68,7 +69,7 @@ def _sync(frame: Frame) -> dg.AssetsDefinition:
             if not allowed.granted:
                 yield _inert(table.name, allowed.reason, checks.sync_result(table, activation.Applied({})))
                 return
-            with crm.open() as crms:
+            with turn(frame.settings.home, table.name), crm.open() as crms:
                 require_fields(frame.settings, crms)
                 applied = activation.apply_plan(step, crms)
             outcome = checks.sync_result(table, applied)

@@ -50,7 +50,7 @@ def open_step(
     settings.loaded.archive(settings.home / "config")
     with lake.open() as engine, ledger.open() as opened:
         now = datetime.now(UTC)
-        yield Step(engine, settings, opened, run_days(context), now, run_id=context.run_id)
+        yield Step(engine, settings, opened, run_days(context), now, run_id=context.run.run_id)
 
 
 def raw_asset(frame: Frame, name: str) -> dg.AssetsDefinition:

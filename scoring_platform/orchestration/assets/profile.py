@@ -26,8 +26,15 @@ def profile_assets(frame: Frame) -> list[dg.AssetsDefinition]:
             frame,
             "customer_profiles",
             profile.customer_profiles,
-            deps=("customer_identities", "customer_activity", "nps_responses", "raw_customers", "raw_consents",
-                  "raw_email_events", "raw_crm_contacts"),
+            deps=(
+                "customer_identities",
+                "customer_activity",
+                "nps_responses",
+                "raw_customers",
+                "raw_consents",
+                "raw_email_events",
+                "raw_crm_contacts",
+            ),
         ),
     ]
 

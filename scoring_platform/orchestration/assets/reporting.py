@@ -9,6 +9,7 @@ from scoring_platform.orchestration.assets.factory import Frame, open_step
 from scoring_platform.orchestration.metadata import image
 from scoring_platform.orchestration.policy import OWNER, freshness
 from scoring_platform.orchestration.resources import EmailResource, LakeResource, LedgerResource, SlackResource
+from scoring_platform.orchestration.turns import turn
 from scoring_platform.pipeline import activation
 from scoring_platform.pipeline.delivery import deliver_by_email, deliver_by_slack
 from scoring_platform.pipeline.reporting import report_data
@@ -41,7 +42,7 @@ def _daily_report(frame: Frame) -> dg.AssetsDefinition:
     )
     def daily_report(
         context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[Any]:
         with open_step(context, lake, ledger, frame.settings) as step:
             if len(step.days) > 1:
                 return dg.MaterializeResult(metadata={"inert": "range"})
@@ -72,16 +73,17 @@ def _report_delivery(frame: Frame) -> dg.AssetsDefinition:
         ledger: LedgerResource,
         email: EmailResource,
         slack: SlackResource,
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[Any]:
         with open_step(context, lake, ledger, frame.settings) as step:
             allowed = activation.run_permission(step, released=released(context), stream=REPORT_STREAM)
             if not allowed.granted:
                 return dg.MaterializeResult(metadata={"inert": allowed.reason, "sent": 0})
             data = report_data(step)
-            sent = {
-                "email": deliver_by_email(step, email.client(), data),
-                "slack": deliver_by_slack(step, slack.client(), data),
-            }
+            with turn(frame.settings.home, "report_delivery"):
+                sent = {
+                    "email": deliver_by_email(step, email.client(), data),
+                    "slack": deliver_by_slack(step, slack.client(), data),
+                }
             return dg.MaterializeResult(metadata=sent)
 
     return report_delivery
