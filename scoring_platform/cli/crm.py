@@ -14,7 +14,7 @@ def crm() -> None:
     """Look at and prepare the CRM."""
 
 
-@crm.command()
+@crm.command(short_help="Create missing fields.")
 def provision() -> None:
     """Create the fields that the configuration writes and the CRM lacks."""
     settings = prepared_settings()

@@ -28,7 +28,7 @@ STREAMS = ("scores", "nps", "actions", "report")
 _MORNING = clock_time(6)
 
 
-@click.command()
+@click.command(short_help="Run one day.")
 @click.option("--date", "day", type=DAY, help="Day to compute; by default yesterday in the business zone.")
 @click.option("--release", type=click.Choice(STREAMS), multiple=True, help="Let a past day send this stream.")
 def run(day: date | None, release: tuple[str, ...]) -> None:
@@ -41,7 +41,7 @@ def run(day: date | None, release: tuple[str, ...]) -> None:
         sys.exit(1)
 
 
-@click.command()
+@click.command(short_help="Compute past days; send nothing.")
 @click.option("--from", "first", type=DAY, required=True, help="First day.")
 @click.option("--to", "last", type=DAY, required=True, help="Last day.")
 def backfill(first: date, last: date) -> None:
@@ -57,7 +57,7 @@ def backfill(first: date, last: date) -> None:
         sys.exit(1)
 
 
-@click.command()
+@click.command(short_help="Run two mornings of the sandbox company.")
 def demo() -> None:
     """Run two mornings of the sandbox company end to end and say where the report is."""
     settings = prepared_settings()

@@ -16,7 +16,7 @@ def lake() -> None:
     """Look after the tables."""
 
 
-@lake.command()
+@lake.command(short_help="Put back a replaced day.")
 @click.argument("table")
 @click.option("--date", "day", type=DAY, required=True, help="Day to put back.")
 def restore(table: str, day: date) -> None:

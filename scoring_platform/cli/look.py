@@ -23,7 +23,7 @@ from scoring_platform.settings import Settings
 from scoring_platform.sources.registry import open_source
 
 
-@click.command()
+@click.command(short_help="Say why a customer has its score.")
 @click.argument("customer")
 @click.option("--date", "day", type=DAY, help="Day to look at; by default the latest.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -40,7 +40,7 @@ def explain(customer: str, day: date | None, *, as_json: bool) -> None:
     click.echo(json.dumps(found, ensure_ascii=False, indent=2, default=str) if as_json else in_words(found, settings))
 
 
-@click.command()
+@click.command(short_help="Examine every configured system.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def doctor(*, as_json: bool) -> None:
     """Reach every configured system with its cheapest call and say what is wrong and how to mend it."""

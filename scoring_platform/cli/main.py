@@ -34,7 +34,7 @@ for command in (demo, run, backfill, up, explain, doctor, crm, lake, sandbox):
 def main() -> None:
     """Run the command; an error a person can mend ends it with its message and exit code 1."""
     try:
-        cli()
+        cli(prog_name="scoring-platform")
     except ScoringError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)

@@ -16,7 +16,7 @@ from scoring_platform.sandbox.server import serve
 _STOP_SECONDS = 20
 
 
-@click.command()
+@click.command(short_help="Start the Dagster UI, its daemon and the sandbox.")
 @click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI on loopback.")
 def up(port: int) -> None:
     """Start the Dagster UI, its daemon and, when configured, the sandbox company; Ctrl-C stops all."""
@@ -43,7 +43,7 @@ def up(port: int) -> None:
     sys.exit(0 if code in (0, -signal.SIGINT, 130) else code)
 
 
-@click.command()
+@click.command(short_help="Serve the sandbox company.")
 @click.option("--port", default=0, show_default=True, help="Port on loopback; 0 takes a free one.")
 def sandbox(port: int) -> None:
     """Serve the sandbox company on loopback until Ctrl-C."""

@@ -16,11 +16,9 @@ VALUES = ("total_score", "rfm_code", "segment", "churn_band", "clv_12m")
 
 SCORE_DATE = "score_date"
 
-_ESCAPES = {text: json.dumps(text)[1:-1] for text in ("\\", '"', *map(chr, range(1, 0x20)))}
-
 
 def desired(scores: ir.Table, segments: ir.Table, profiles: ir.Table, *, labels: Mapping[str, str]) -> ir.Table:
-    """Return what each customer's record should show, as text.
+    """Return what each customer's record should show, as text, and the segment's name as JSON writes it besides.
 
     The total score is rounded half up to a whole number: only what a person would act on is written.
 
@@ -33,12 +31,14 @@ def desired(scores: ir.Table, segments: ir.Table, profiles: ir.Table, *, labels:
     joined = scores.join(segments.select("customer_id", code=segments.segment), "customer_id")
     joined = joined.join(profiles.select("customer_id", "email"), "customer_id")
     names = [(joined.code == code, ibis.literal(name)) for code, name in labels.items()]
+    quoted = [(joined.code == code, ibis.literal(_quoted(name))) for code, name in labels.items()]
     return joined.select(
         "customer_id",
         "email",
         total_score=(joined.total_score + ibis.literal("0.5").cast("decimal(5, 2)")).floor().cast("int64").cast(str),
         rfm_code=joined.rfm_code.fill_null(""),
         segment=ibis.cases(*names, else_=joined.code),
+        segment_quoted=ibis.cases(*quoted, else_=_in_quotes(joined.code)),
         churn_band=joined.churn_band.fill_null(""),
         clv_12m=joined.clv_12m.round(0).cast("int64").cast(str).fill_null(""),
     )
@@ -75,14 +75,15 @@ def plan(
     differs = {value: _differs(joined, value, clv_dead_band) for value in values}
     marked = joined.mutate(**{f"new_{value}": change for value, change in differs.items()})
     changed = [marked[f"new_{value}"].ifelse(value, None) for value in values]
+    quoted = {value: _in_quotes(marked[value]) for value in values} | {"segment": marked.segment_quoted}
     pairs = [
-        marked[f"new_{value}"].ifelse(_pair(fields[value], marked[value], free_text=value == "segment"), None)
+        marked[f"new_{value}"].ifelse(ibis.literal(f"{_quoted(fields[value])}: ") + quoted[value], None)
         for value in values
     ]
     body = ibis.literal(", ").join(pairs)
     dated = body
     if SCORE_DATE in fields:
-        dated = body + ", " + _pair(fields[SCORE_DATE], ibis.literal(score_date), free_text=False)
+        dated = body + f", {_quoted(fields[SCORE_DATE])}: {_quoted(score_date)}"
     rows = marked.mutate(body=body, payload=ibis.literal("{") + dated + "}", names=ibis.literal(",").join(changed))
     rows = rows.filter(rows.body != "")
     refused = rows.dead_payload.fill_null("") == rows.body.hexdigest("md5")
@@ -110,8 +111,11 @@ def _differs(joined: ir.Table, value: str, clv_dead_band: float) -> ir.BooleanVa
     return changed & ~small
 
 
-def _pair(name: str, value: ir.StringValue, *, free_text: bool) -> ir.StringValue:
-    """Write one member of a JSON object exactly as Python's ``json`` would, so that payloads can be named by it."""
-    for character, written in _ESCAPES.items() if free_text else ():
-        value = value.replace(character, written)
-    return ibis.literal(f'{json.dumps(name, ensure_ascii=False)}: "') + value + '"'
+def _quoted(text: str) -> str:
+    """Write a text as ``json`` does, so that payloads with equal content have one name wherever it is made."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _in_quotes(value: ir.StringValue) -> ir.StringValue:
+    """Quote figures and codes, which hold nothing to escape."""
+    return ibis.literal('"') + value + '"'

@@ -18,7 +18,7 @@ import ibis.expr.types as ir
 from scoring_platform.domain import normalise
 
 MAX_ROUNDS = 50
-"""Far more than needed: chains of a thousand identifiers take eight."""
+"""Far more than needed: a chain of two thousand identifiers takes eleven."""
 SHARED_LIMIT = 10
 """Identifiers, devices apart, that one may be seen with before it counts as shared by different people."""
 

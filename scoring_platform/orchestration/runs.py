@@ -16,6 +16,7 @@ from pathlib import Path
 import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
+from scoring_platform.errors import ScoringError
 from scoring_platform.orchestration.alerts import Evaluated
 from scoring_platform.orchestration.assets.activation import RELEASE_TAG
 from scoring_platform.orchestration.build import build_definitions
@@ -103,7 +104,9 @@ class Runner:
         started: dict[str, float] = {}
         seconds: dict[str, float] = {}
         outside: dg.DagsterEvent | None = None
-        for entry in self._instance.all_logs(run_id):
+        ends = {*_STEPS, dg.DagsterEventType.RUN_FAILURE}
+        for record in self._instance.get_records_for_run(run_id, of_type=ends).records:
+            entry = record.event_log_entry
             event = entry.dagster_event
             if event is None or event.step_key is None:
                 if event is not None and event.is_job_failure:
@@ -153,11 +156,16 @@ class Runner:
 _STEPS = {dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
 
 
+def _family(error: type[Exception]) -> set[str]:
+    return {error.__name__}.union(*(_family(one) for one in error.__subclasses__()))
+
+
 def _words(error: SerializableErrorInfo | None) -> str:
-    """Return the innermost message of a failure."""
+    """Return the message of a failure: the platform's own words, which hold no personal data, else the innermost."""
     if error is None:
         return ""
-    while error.cause is not None:
+    own = _family(ScoringError)
+    while error.cause is not None and error.cls_name not in own:
         error = error.cause
     text = error.message.strip()
     name, _, message = text.partition(": ")

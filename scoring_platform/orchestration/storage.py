@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import cached_property
 
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 
 _BUSY_SECONDS = 60
 
@@ -30,10 +30,22 @@ class LocalEventLogStorage(ConsolidatedSqliteEventLogStorage):
         event.listen(engine, "connect", _without_waiting)
         return engine
 
+    @cached_property
+    def _tables(self) -> set[str]:
+        return set()
+
     @contextmanager
     def _connect(self) -> Iterator[Connection]:
         with self._engine.connect() as connection, connection.begin():
             yield connection
+
+    def has_table(self, table_name: str) -> bool:
+        """Return whether the table exists; asked with every check event, and a table never goes away."""
+        if table_name not in self._tables:
+            if not inspect(self._engine).has_table(table_name):
+                return False
+            self._tables.add(table_name)
+        return True
 
     def dispose(self) -> None:
         """Close the connections with the storage."""

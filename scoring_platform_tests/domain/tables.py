@@ -40,11 +40,18 @@ class Database:
     def __init__(self) -> None:
         self.backend = ibis.duckdb.connect(threads=1)
         self._names = 0
+        self._empty: dict[str, ir.Table] = {}
 
     def materialise(self, expression: ir.Table) -> ir.Table:
         """Compute a table once."""
         self._names += 1
         return self.backend.create_table(f"t{self._names}", expression, temp=True)
+
+    def empty(self, name: str) -> ir.Table:
+        """The contract ``name`` without rows, made once."""
+        if name not in self._empty:
+            self._empty[name] = self.materialise(table(name))
+        return self._empty[name]
 
     def rows(self, expression: ir.Table, *columns: str) -> list[Any]:
         """Rows as dictionaries, or as tuples of ``columns``; in a fixed order."""
@@ -74,9 +81,7 @@ def table(name: str, *rows: Mapping[str, Any], extra: Mapping[str, str] | None =
     return frame(kinds, filled)
 
 
-def _filled(
-    row: Mapping[str, Any], kinds: Mapping[str, Any], nullable: set[str], number: int
-) -> dict[str, Any]:
+def _filled(row: Mapping[str, Any], kinds: Mapping[str, Any], nullable: set[str], number: int) -> dict[str, Any]:
     unknown = set(row) - set(kinds)
     assert not unknown, f"no such column: {unknown}"
     day = row.get("as_of") or row.get("active_on") or row.get("survey_date") or DAY

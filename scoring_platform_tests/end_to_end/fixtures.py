@@ -1,6 +1,6 @@
 """Fixtures of whole homes. A folder's conftest imports those it needs.
 
-The mornings of the sandbox company are prepared once for all test processes; a test that changes something takes a copy.
+Two mornings of the sandbox company are prepared once for all test processes; a test that changes them takes a copy.
 """
 
 from __future__ import annotations

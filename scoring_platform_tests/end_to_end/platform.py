@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -23,12 +23,14 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import duckdb
 import yaml
+from dagster._core.storage.defs_state.base import set_defs_state_storage
 
 from scoring_platform.cli import main as command_line
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.lake.engine import DuckDBEngine
 from scoring_platform.lake.tree import Lake
 from scoring_platform.ledger.store import Ledger
+from scoring_platform.orchestration.runs import Runner, RunOutcome
 from scoring_platform.sandbox import connection as sandbox
 from scoring_platform.sandbox import outbox
 from scoring_platform.sandbox.state import state_folder
@@ -93,7 +95,8 @@ class Platform:
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
         """The Dagster instance of the repository's dagster.yaml, with its storage in this home."""
-        with self.entered(), dg.DagsterInstance.from_config(str(REPOSITORY)) as opened:
+        # An instance that is entered twice, as execute_in_process does, leaves itself behind as a context variable.
+        with self.entered(), set_defs_state_storage(None), dg.DagsterInstance.from_config(str(REPOSITORY)) as opened:
             yield opened
 
     @contextmanager
@@ -108,6 +111,7 @@ class Platform:
         code: Any = 0
         with (
             self.entered(),
+            set_defs_state_storage(None),
             patch.object(sys, "argv", ["scoring-platform", *arguments]),
             redirect_stdout(out),
             redirect_stderr(err),
@@ -118,13 +122,17 @@ class Platform:
                 code = end.code or 0
         return Done(int(code), out.getvalue(), err.getvalue())
 
+    def make(self, days: Sequence[date], *tables: str) -> RunOutcome:
+        """Run only these assets for a day or a range."""
+        with self.instance() as instance:
+            return Runner(self.settings, instance, say=_silently).run(days, tables=tables)
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command in a process of its own, and of its own group."""
-        self.root.mkdir(parents=True, exist_ok=True)
         return subprocess.Popen(
             [sys.executable, "-c", COMMAND, *arguments],
             cwd=REPOSITORY,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.root), **self.environment},
+            env={"PATH": os.environ["PATH"], "HOME": str(self.config.parent), **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -158,6 +166,11 @@ class Platform:
         written = yaml.safe_load(self.config.read_text(encoding="utf-8"))
         return Platform(self.root, write_config(path, written, **changes), self.extra)
 
+    def with_text(self, text: str) -> Platform:
+        """The same home with this text as its configuration."""
+        self.config.write_text(text, encoding="utf-8")
+        return self
+
     def versions(self, *tables: str) -> Versions:
         """The published version of every day of every table."""
         names = tables or (*self.lake.tables(), *quarantines(self.lake))
@@ -186,6 +199,10 @@ class Platform:
         own = {"id", "createdAt", "updatedAt", "hs_object_id", "createdate", "lastmodifieddate"}
         plain = [{name: value for name, value in one.items() if name not in own} for one in kept]
         return sorted(plain, key=lambda one: one["customer_key"])
+
+
+def _silently(words: str) -> None:
+    """Say nothing."""
 
 
 def quarantines(lake: Lake) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -36,7 +37,7 @@ def history_begun(platform: Platform, endpoint: Endpoint) -> bool:
 
 def crm_half_written(platform: Platform, endpoint: Endpoint) -> bool:
     calls = sum(one["count"] for one in endpoint.requests() if "/contacts/batch/" in one["path"] and one["writes"])
-    return calls >= 3
+    return bool(calls >= 3)
 
 
 def mail_out(platform: Platform, endpoint: Endpoint) -> bool:
@@ -82,9 +83,7 @@ def same_rows(one: Platform, other: Platform) -> None:
         assert one.lake.days(name) == other.lake.days(name), name
         if name != "crm_sync":
             assert one.versions(name) == other.versions(name), name
-    synced = [
-        [(row["customer_id"], row["status"]) for row in home.rows("crm_sync", DAY)] for home in (one, other)
-    ]
+    synced = [[(row["customer_id"], row["status"]) for row in home.rows("crm_sync", DAY)] for home in (one, other)]
     assert synced[0] == synced[1]
 
 
@@ -136,10 +135,8 @@ def test_a_run_killed_at_random_moments_ends_like_one_nobody_disturbed(
     with platform.company():
         for _ in range(8):
             process = platform.start("run", "--date", str(DAY))
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(random.uniform(3, 25))
-            except subprocess.TimeoutExpired:
-                pass
             _kill(process)
         last = platform.command("run", "--date", str(DAY))
 

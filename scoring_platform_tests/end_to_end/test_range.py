@@ -1,0 +1,127 @@
+"""A range of days in one run gives the same rows as its days run one by one."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from scoring_platform.orchestration.build import build_definitions
+from scoring_platform_tests.end_to_end.fixtures import SHOP_START, orders_of, shop, write_orders
+from scoring_platform_tests.end_to_end.platform import REPOSITORY, Platform
+
+HISTORY_DAYS = 28
+FIRST = SHOP_START + timedelta(days=HISTORY_DAYS)
+DERIVED_UNTIL_TRANSITIONS = (
+    "raw_orders", "customer_identities", "customer_activity", "nps_responses", "score_models", "customer_profiles",
+    "customer_scores", "customer_segments", "segment_transitions",
+)  # fmt: skip
+CDNOW = REPOSITORY.parent / "shared" / "data" / "cdnow" / "cdnow_master.csv.gz"
+
+
+def lively_log(days: int) -> list[dict[str, Any]]:
+    """A log in which people arrive, merge, return goods and fall silent, across the end of a month."""
+    random, rows = Random(7), orders_of(SHOP_START, days)
+    for number, row in enumerate(rows):
+        if number % 11 == 0:
+            row["customer_ref"], row["email"] = "", f"guest{number:03d}@example.com"
+        if number % 13 == 0:
+            row["refunded_amount"] = row["total_amount"]
+        if number % 17 == 0:
+            row["email"] = f"person{(number // 17) % 5:03d}@example.jp"
+        if number > 100 and row["customer_ref"] in ("c001", "c004"):
+            row["status"] = "cancelled"
+        row["ordered_at"] = f"{row['ordered_at'][:10]} {random.randrange(24):02d}:{random.randrange(60):02d}:00"
+    return rows
+
+
+def run(platform: Platform, days: list[date]) -> None:
+    """Run the tables that a range must give alike."""
+    outcome = platform.make(days, *DERIVED_UNTIL_TRANSITIONS)
+    assert outcome.success, outcome.failures
+
+
+def load_history(platform: Platform, until: date) -> None:
+    start = platform.settings.config.history_start
+    history = [start + timedelta(days=offset) for offset in range((until - start).days)]
+    assert platform.make(history, "raw_orders").success
+
+
+def compare(one_by_one: Platform, at_once: Platform, days: list[date]) -> None:
+    """Every table, row by row."""
+    for table in DERIVED_UNTIL_TRANSITIONS:
+        for day in days:
+            assert at_once.rows(table, day) == one_by_one.rows(table, day), (table, day)
+    assert at_once.versions() == one_by_one.versions()
+
+
+def run_both_ways(one_by_one: Platform, at_once: Platform, days: list[date]) -> None:
+    for platform in (one_by_one, at_once):
+        load_history(platform, days[0])
+    for day in days:
+        run(one_by_one, [day])
+    run(at_once, days)
+    compare(one_by_one, at_once, days)
+
+
+def shops(root: Path, days: int) -> tuple[Platform, Platform]:
+    homes = []
+    for name in ("one_by_one", "at_once"):
+        platform = shop(root / name, rfm={"minimum_buyers": 10})
+        write_orders(platform, lively_log(days))
+        homes.append(platform)
+    return homes[0], homes[1]
+
+
+def test_a_range_gives_the_same_rows_as_its_single_days(tmp_path: Path) -> None:
+    days = [FIRST + timedelta(days=offset) for offset in range(3)]
+    one_by_one, at_once = shops(tmp_path, HISTORY_DAYS + 6)
+
+    run_both_ways(one_by_one, at_once, days)
+
+    assert days[0].month != days[-1].month, "the range crosses the end of a month, where models change"
+    assert any(at_once.rows("segment_transitions", day) for day in days)
+
+
+def test_a_range_sends_nothing_and_reports_nothing(tmp_path: Path) -> None:
+    _, platform = shops(tmp_path, HISTORY_DAYS + 6)
+
+    done = platform.command("backfill", "--from", str(FIRST), "--to", str(FIRST + timedelta(days=1)))
+
+    assert done.code == 0, done.said
+    assert platform.lake.days("customer_segments") == [FIRST, FIRST + timedelta(days=1)]
+    assert "crm_sync_plan" not in platform.lake.tables()
+    assert not platform.settings.reports_root.exists()
+
+
+@pytest.mark.drill
+@pytest.mark.timeout(1200)
+def test_thirty_days_at_once_are_thirty_single_days(tmp_path: Path) -> None:
+    one_by_one, at_once = shops(tmp_path, HISTORY_DAYS + 32)
+
+    run_both_ways(one_by_one, at_once, [FIRST + timedelta(days=offset) for offset in range(30)])
+
+
+@pytest.mark.drill
+@pytest.mark.needs_shared
+@pytest.mark.timeout(2400)
+@pytest.mark.skipif(not CDNOW.exists(), reason="needs ../shared/data/cdnow")
+def test_thirty_days_of_a_real_log_at_once_are_thirty_single_days(tmp_path: Path) -> None:
+    example = REPOSITORY / "docs" / "examples" / "cdnow.yaml"
+    one_by_one, at_once = (Platform(tmp_path / name, example) for name in ("one_by_one", "at_once"))
+
+    run_both_ways(one_by_one, at_once, [date(1997, 9, 1) + timedelta(days=offset) for offset in range(30)])
+
+
+def test_the_tables_compared_are_those_of_the_graph_before_activation(tmp_path: Path) -> None:
+    graph = build_definitions(shop(tmp_path).settings).resolve_asset_graph()
+    before = {
+        key.to_user_string()
+        for key in graph.get_all_asset_keys()
+        if graph.get(key).group_name not in ("activation", "reporting")
+    }
+
+    assert before == set(DERIVED_UNTIL_TRANSITIONS)
