@@ -57,7 +57,8 @@ bench: $(STAMP) ## Measure one day on made-up activity (BENCH_ARGS="--customers 
 docs: $(STAMP) ## Write docs/configuration.md, docs/tables.md and docs/segments.md from the code
 	$(BIN)/python -m scoring_platform.reference docs
 
-lock: $(STAMP) ## Lock the dependencies anew after a change in pyproject.toml
+# Not after setup: setup wants a lock that fits, which is what this makes.
+lock: ## Lock the dependencies anew after a change in pyproject.toml (after a first setup)
 	$(BIN)/uv lock
 	$(BIN)/uv export --locked --quiet --all-groups --no-emit-project --no-header --output-file requirements.txt
 

@@ -23,11 +23,12 @@ class DayVerdict:
     Attributes:
         day: The day.
         rows: Good rows.
-        quarantined: Rows set aside.
+        quarantined: Rows set aside, those of ``elsewhere`` included.
         reasons: How often each reason occurs.
         share_exceeded: More rows were set aside than the limit allows.
         suspiciously_empty: No rows although this weekday usually has some.
         usual_rows: Median rows of the same weekday in the weeks before; None when there is nothing to compare.
+        elsewhere: Rows set aside on days outside the run; its last day tells of them, they count in no share.
     """
 
     day: date
@@ -37,6 +38,7 @@ class DayVerdict:
     share_exceeded: bool = False
     suspiciously_empty: bool = False
     usual_rows: float | None = None
+    elsewhere: int = 0
 
     @property
     def blocked(self) -> bool:
@@ -46,8 +48,9 @@ class DayVerdict:
     @property
     def share(self) -> float:
         """Share of the day's rows that were set aside."""
-        total = self.rows + self.quarantined
-        return self.quarantined / total if total else 0.0
+        own = self.quarantined - self.elsewhere
+        total = self.rows + own
+        return own / total if total else 0.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def judge_days(
 ) -> list[DayVerdict]:
     """Return the verdict on every staged day.
 
-    Rows without a readable day count against all that was delivered, and stop the run's last day.
+    Rows without a readable day count against all that was delivered, and stop the run's last day. That day also tells
+    of rows that were set aside on days outside the run.
     """
     rows = {day.day: day.rows for day in staged if day.day}
     undated = _exceeds(aside.undated, delivered, rules)
@@ -84,7 +88,8 @@ def judge_days(
     for day in sorted(rows):
         bad = aside.counts.get(day, 0)
         usual = _usual(engine, table, day, rows, rules) if rows[day] == 0 else None
-        reasons = aside.reasons.get(day, {})
+        elsewhere = aside.elsewhere if day == run_days[-1] else {}
+        reasons = {**aside.reasons.get(day, {}), **elsewhere}
         verdicts.append(
             DayVerdict(
                 day=day,
@@ -94,6 +99,7 @@ def judge_days(
                 share_exceeded=_exceeds(bad, bad + rows[day], rules) or (undated and day == run_days[-1]),
                 suspiciously_empty=usual is not None and _suspicious(engine, table, day, usual, rules, emptiness),
                 usual_rows=usual,
+                elsewhere=sum(elsewhere.values()),
             )
         )
     return verdicts

@@ -49,6 +49,8 @@ class Quarantined:
         counts: Rows set aside per day, those without a readable day left out.
         undated: Rows delivered now whose day cannot be read.
         reasons: How often each reason occurs per day.
+        elsewhere: Rows set aside for the first time on days outside the run, by reason and day: no run of theirs would
+            tell of them.
     """
 
     rows: ir.Table
@@ -56,6 +58,7 @@ class Quarantined:
     counts: Mapping[date, int]
     undated: int = 0
     reasons: Mapping[date, Mapping[str, int]] = field(default_factory=dict)
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
 
 
 def quarantined(
@@ -100,7 +103,14 @@ def quarantined(
         counts={day: sum(by_reason.values()) for day, by_reason in dated.items()},
         undated=int(after._undated.sum().fill_null(0).execute()),
         reasons=reasons,
+        elsewhere=_elsewhere(after, run_days, now=now),
     )
+
+
+def _elsewhere(after: ir.Table, run_days: Sequence[date], *, now: datetime) -> dict[str, int]:
+    first_seen = after.filter(after.seen_at == ibis.literal(now, type=INSTANT))
+    found = _reasons(first_seen.filter(first_seen.as_of.notin(list(run_days))))
+    return {f"{reason} ({day})": n for day, by_reason in sorted(found.items()) for reason, n in by_reason.items()}
 
 
 def _bad_rows(table: Table, judged: ir.Table, before: ir.Table, *, last: date, now: datetime) -> ir.Table:

@@ -167,6 +167,8 @@ def _words(error: SerializableErrorInfo | None) -> str:
     own = _family(ScoringError)
     while error.cause is not None and error.cls_name not in own:
         error = error.cause
+    if error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+        return "interrupted; running the day again is safe"
     text = error.message.strip()
     name, _, message = text.partition(": ")
     return message or name

@@ -28,6 +28,7 @@ _SOURCES_OF_PARTS = {
     "support": "raw_support_tickets",
     "nps": "raw_nps_responses",
 }
+_KEYS = ("as_of", "customer_id")
 _FROM_PURCHASES = {"recency_days", "tenure_days", "order_days", "frequency", "monetary", "r", "f", "m"}
 
 
@@ -62,8 +63,13 @@ def _within_window(step: Step, published: ir.Table) -> ir.Table:
     if step.config.rfm.window_days == WINDOW_DAYS:
         return published.mutate(window_order_days=published.order_days_365d, window_net_spend=published.net_spend_365d)
     bought = purchases(current_activity(step), step.days_table(), window_days=step.config.rfm.window_days)
-    keys = ["as_of", "customer_id"]
-    return _filled(published.left_join(bought.select(*keys, "window_order_days", "window_net_spend"), keys))
+    inside = bought.select(*_KEYS, "window_order_days", "window_net_spend")
+    return _filled(_beside(published, inside))
+
+
+def _beside(left: ir.Table, right: ir.Table) -> ir.Table:
+    joined = left.left_join(right, _KEYS)
+    return joined.select([name for name in joined.columns if not name.endswith("_right")])
 
 
 def _filled(joined: ir.Table) -> ir.Table:
@@ -95,20 +101,17 @@ def _past(step: Step, customers: ir.Table) -> ir.Table:
     """Measures of ``customers`` on the run's days and the look-back before the first, from the facts."""
     days = span(step.days[0] - timedelta(days=step.config.segments.look_back_days - 1), step.last)
     table = step.days_table(days)
-    keys = ["as_of", "customer_id"]
     activity = current_activity(step).semi_join(customers, "customer_id")
     bought = purchases(
         step.engine.materialise(purchase_facts(activity)), table, window_days=step.config.rfm.window_days
     )
-    joined = table.cross_join(customers).left_join(bought, keys)
-    joined = _filled(joined.select([name for name in joined.columns if not name.endswith("_right")]))
+    joined = _filled(_beside(table.cross_join(customers), bought))
     joined = joined.mutate(order_days=joined.order_days.fill_null(0))
     if set(segments.measures(step.config.segments)) <= _FROM_PURCHASES:
         banded = bands(measures(joined), cut_off_table(step, days))
         return segments.with_tenure(banded)
     answers = latest_answers(step.read("nps_responses", [step.last]), table)
-    joined = joined.left_join(answers, keys)
-    known = step.engine.materialise(joined.select([name for name in joined.columns if not name.endswith("_right")]))
+    known = step.engine.materialise(_beside(joined, answers))
     return segments.with_tenure(_scored(step, known, days))
 
 
@@ -129,7 +132,6 @@ def _with_entry(step: Step, today: ir.Table) -> ir.Table:
     A range carries it inside its run: a row starts a stay when the customer was elsewhere, or nowhere, the day before.
     A baseline day starts a stay without being a transition; a merge starts none.
     """
-    keys = ["as_of", "customer_id"]
     published = step.engine.materialise(_day_before(step, step.days[:1]))
     inside = today.select("customer_id", as_of=_next_day(today.as_of), previous=today.segment)
     earlier = published.select(
@@ -137,10 +139,7 @@ def _with_entry(step: Step, today: ir.Table) -> ir.Table:
     )
     before = earlier.union(inside.mutate(previous_entered=ibis.null("date")).select(earlier.columns))
     absorbed = segments.absorbing(published, merged(step)).mutate(absorbed=True)
-    joined = today.left_join(before, keys)
-    joined = joined.select([name for name in joined.columns if not name.endswith("_right")])
-    joined = joined.left_join(absorbed, keys)
-    joined = joined.select([name for name in joined.columns if not name.endswith("_right")])
+    joined = _beside(_beside(today, before), absorbed)
     elsewhere = (joined.previous != joined.segment) & joined.absorbed.isnull()
     starts = (joined.previous.isnull() | elsewhere).ifelse(joined.as_of, joined.previous_entered)
     marked = joined.mutate(started_on=starts)

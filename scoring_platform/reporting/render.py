@@ -14,9 +14,9 @@ from scoring_platform.reporting.words import Edition
 
 
 def _environment(*, escape: bool) -> Environment:
-    return Environment(  # noqa: S701 - text templates are not HTML; those that are HTML ask for escaping
+    return Environment(
         loader=PackageLoader("scoring_platform.reporting"),
-        autoescape=escape,
+        autoescape=escape,  # noqa: S701 - off for text only; a page asks for escaping
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -78,7 +78,7 @@ def connection(
     found = timeline.page(now, after=after, since=span.since, until=span.until, limit=room + 1)
     more, listed = len(found) > room, found[:room]
     versions = [second, *listed] if second is not None else listed
-    end = _end(listed, more and repeats)
+    end = _end(listed, repeats=more and repeats)
     return _connection([(cursors.encode(*version.position, 0), node(version)) for version in versions], end, more=more)
 
 
@@ -109,7 +109,7 @@ def comes_again(number: int) -> bool:
     return number * 2_654_435_761 // 128 % _REPEATED_ONE_IN == 0
 
 
-def _end(listed: list[Version[Thing]], repeats: bool) -> str | None:
+def _end(listed: list[Version[Thing]], *, repeats: bool) -> str | None:
     if not listed:
         return None
     apt = [v.number for v in listed[-_REPEATED_AMONG_LAST:] if comes_again(v.number)] if repeats else []

@@ -21,7 +21,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from scoring_platform.destinations.email import Login, Mailer, compose, message_id_for
-from scoring_platform.errors import ConfigurationError, CredentialError, OutcomeUnknownError, PermanentError, TransientError
+from scoring_platform.errors import (
+    ConfigurationError,
+    CredentialError,
+    OutcomeUnknownError,
+    PermanentError,
+    TransientError,
+)
 from scoring_platform.sandbox import smtp as sandbox
 from scoring_platform.sandbox.outbox import mails
 from scoring_platform_tests.destinations.running import company

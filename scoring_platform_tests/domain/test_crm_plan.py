@@ -147,7 +147,8 @@ def test_a_value_without_a_field_is_never_written(db: Database) -> None:
 
 def test_any_label_reaches_the_crm_as_it_is_and_its_payload_has_one_name(db: Database) -> None:
     written = [
-        'say "VIP"', r"back\slash", r"\"", "ハイポテンシャル", "Can't lose", "two\nlines, a\ttab", "\x01\x1f", "a/b", "é 😀",
+        'say "VIP"', r"back\slash", r"\"", "ハイポテンシャル", "Can't lose",
+        "two\nlines, a\ttab", "\x01\x1f", "a/b", "é 😀",
     ]  # fmt: skip
     labels = {f"s{n}": label for n, label in enumerate(written, start=1)}
     desired = wanted(db, *[{"segment": code} for code in labels], labels=labels)

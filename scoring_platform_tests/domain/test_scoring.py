@@ -224,11 +224,12 @@ def expected_share(signal: Signal, facts: Sequence[Mapping[str, Any]]) -> float:
     """The formula in plain Python."""
 
     def decayed(weights: Mapping[str, float]) -> float:
-        return sum(
-            fact.get(name, 0) * given * float(0.5 ** ((DAY - fact["active_on"]).days / signal.half_life_days))
+        found: float = sum(
+            float(fact.get(name, 0)) * given * float(0.5 ** ((DAY - fact["active_on"]).days / signal.half_life_days))
             for fact in facts
             for name, given in weights.items()
         )
+        return found
 
     down, up = decayed(signal.negative), decayed(signal.positive)
     kept, missing = pow(0.5, down / signal.scale), pow(0.5, up / signal.scale)

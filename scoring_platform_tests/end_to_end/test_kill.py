@@ -125,6 +125,24 @@ def test_a_run_killed_four_times_ends_like_one_nobody_disturbed(tmp_path: Path, 
         assert fail_orphans(instance, platform.root) == 0
 
 
+def test_a_run_told_to_stop_says_so_and_leaves_no_orphan(tmp_path: Path) -> None:
+    platform = small(tmp_path)
+    with platform.company() as endpoint:
+        process = platform.start("run", "--date", str(DAY))
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while process.poll() is None and not history_begun(platform, endpoint):
+            assert time.monotonic() < deadline, "the run never began"
+            time.sleep(POLL_SECONDS)
+        process.terminate()
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert process.returncode == 1, out + err
+    assert "interrupted; running the day again is safe" in err
+    assert "Traceback" not in out + err
+    with platform.instance() as instance:
+        assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
+
+
 @pytest.mark.drill
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(4))

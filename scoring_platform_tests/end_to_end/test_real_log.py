@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -27,9 +28,9 @@ FROM read_csv($2) WHERE date::DATE <= CAST($1 AS DATE) GROUP BY 1
 """
 
 
-@pytest.fixture(scope="module")
-def cdnow(tmp_path_factory: pytest.TempPathFactory) -> Platform:
-    return Platform(tmp_path_factory.mktemp("cdnow") / "home", EXAMPLE)
+@pytest.fixture
+def cdnow(tmp_path: Path) -> Platform:
+    return Platform(tmp_path / "home", EXAMPLE)
 
 
 def scored(platform: Platform, day: date) -> dict[str, tuple[Any, ...]]:

@@ -191,6 +191,18 @@ def test_a_row_without_a_readable_day_stays_on_the_day_it_was_first_seen(home: H
     assert [verdict.quarantined for verdict in loaded.verdicts] == [0]
 
 
+def test_bad_rows_of_days_outside_the_run_are_told_of_once_on_its_last_day(home: Home) -> None:
+    good = order("o1", "2026-03-03 10:00:00")
+    home.orders(order("o0", "2026-03-02 10:00:00"), good)
+    home.load(days_from(MONDAY, 2))
+    home.orders(good, order("late", "2026-03-02 10:00:00", status="x"), order("early", "2027-01-05 10:00:00"))
+    (verdict,) = home.load(TUESDAY, now=datetime(2026, 3, 4, 6, tzinfo=UTC)).verdicts
+    assert (verdict.day, verdict.quarantined, verdict.share, verdict.blocked) == (TUESDAY, 2, 0.0, False)
+    assert [reason.rsplit(" ", 1)[1] for reason in verdict.reasons] == ["(2026-03-02)", "(2027-01-05)"]
+    (again,) = home.load(TUESDAY, now=datetime(2026, 3, 4, 7, tzinfo=UTC)).verdicts
+    assert again.quarantined == 0
+
+
 def test_rows_without_an_id_do_not_push_each_other_out(home: Home) -> None:
     home.orders(order("", "2026-03-02 10:00:00", email="a@example.jp"), order("", "2026-03-02 11:00:00"))
     home.load(MONDAY)

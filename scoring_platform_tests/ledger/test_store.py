@@ -38,7 +38,7 @@ def test_a_wrong_address_names_the_variable() -> None:
 
 
 def test_a_failed_transaction_leaves_nothing(ledger: Ledger) -> None:
-    with pytest.raises(RuntimeError), ledger.writing() as connection:
+    with pytest.raises(RuntimeError), ledger.writing() as connection:  # noqa: PT012 - the two lines are one transaction
         connection.execute(text("INSERT INTO leases VALUES ('a', 'me', '2026-01-01 00:00:00')"))
         raise RuntimeError
     with ledger.reading() as connection:

@@ -60,6 +60,7 @@ class Shop:
     settings: Settings
     ledger: Ledger
     facts: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    _published: dict[str, tuple[int, date]] = field(default_factory=dict)
 
     def add(self, name: str, *rows: Mapping[str, Any]) -> None:
         """Let the shop know rows of a raw table; ``as_of`` is their day."""
@@ -76,10 +77,15 @@ class Shop:
     def publish(self, last: date) -> None:
         """Publish every raw day up to ``last`` as now known."""
         for name in RAW:
+            facts = self.facts[name]
             if contract_of(name).partition == "event":
-                self.write(name, table(name, *self.facts[name]), span(START, last))
+                count, through = self._published.get(name, (-1, START))
+                first = through + timedelta(days=1) if count == len(facts) else START
+                if days := span(first, last):
+                    self.write(name, table(name, *facts), days)
+                self._published[name] = (len(facts), max(last, through))
             else:
-                self.write(name, table(name, *self.facts[name]).mutate(as_of=ibis.literal(last)), [last])
+                self.write(name, table(name, *facts).mutate(as_of=ibis.literal(last)), [last])
 
     def publish_states(self, days: Sequence[date]) -> None:
         """Publish the raw state tables for each of ``days``."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from io import BytesIO
 
-import matplotlib
+import matplotlib as mpl
 import pytest
 from PIL import Image
 
@@ -105,11 +105,11 @@ def test_the_description_names_the_largest_figure() -> None:
 
 
 def test_drawing_leaves_no_figure_open_and_the_backend_alone() -> None:
-    backend = matplotlib.rcParams["backend"]
+    backend = mpl.rcParams["backend"]
     draw_charts(Edition.of(no_sources()))
     pyplot = __import__("matplotlib.pyplot").pyplot
     assert pyplot.get_fignums() == []
-    assert matplotlib.rcParams["backend"] == backend
+    assert mpl.rcParams["backend"] == backend
 
 
 def test_long_labels_are_cut_by_the_width_they_take() -> None:

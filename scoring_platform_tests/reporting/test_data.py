@@ -14,9 +14,9 @@ from scoring_platform_tests.reporting.scenario import ordinary
 
 
 def test_a_missing_number_is_none_and_never_nan() -> None:
-    with pytest.raises(ContractError, match="Headline.mean_score is nan"):
+    with pytest.raises(ContractError, match=r"Headline\.mean_score is nan"):
         Headline(1, None, None, None, float("nan"), None)
-    with pytest.raises(ContractError, match="Mover.after"):
+    with pytest.raises(ContractError, match=r"Mover\.after"):
         Mover("c1", "t***@example.jp", 1.0, float("inf"), "vip")
 
 
@@ -45,7 +45,7 @@ def test_the_currency_is_an_iso_code_and_the_instant_has_an_offset() -> None:
     with pytest.raises(ConfigurationError, match=r"currency\.reporting"):
         replace(ordinary(), currency="yen")
     with pytest.raises(ContractError, match="generated_at"):
-        replace(ordinary(), generated_at=datetime(2026, 11, 21, 6, 0))
+        replace(ordinary(), generated_at=datetime(2026, 11, 21, 6, 0))  # noqa: DTZ001 - what is refused here
 
 
 def test_nps_is_promoters_less_detractors_in_percent_and_none_without_answers() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from graphql import GraphQLObjectType, GraphQLSchema, build_schema
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from scoring_platform.sandbox.shopify import schema
 from scoring_platform_tests.sandbox.client import Client
