@@ -28,7 +28,7 @@ _ASSETS: Mapping[str, str] = {
     "movements": "segment_transitions",
     "rfm": "customer_scores",
     "scores": "customer_scores",
-    "movers": "score_changes",
+    "movers": "customer_scores",
     "sales": "customer_activity",
     "nps": "nps_responses",
     "engagement": "raw_email_events",

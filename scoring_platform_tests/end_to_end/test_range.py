@@ -44,10 +44,11 @@ def run(platform: Platform, days: list[date]) -> None:
     assert outcome.success, outcome.failures
 
 
-def load_history(platform: Platform, until: date) -> None:
+def load_facts(platform: Platform, last: date) -> None:
+    """Load all facts first: who is who is answered by today's graph, so both ways must know the same facts."""
     start = platform.settings.config.history_start
-    history = [start + timedelta(days=offset) for offset in range((until - start).days)]
-    assert platform.make(history, "raw_orders").success
+    wanted = [start + timedelta(days=offset) for offset in range((last - start).days + 1)]
+    assert platform.make(wanted, "raw_orders").success
 
 
 def compare(one_by_one: Platform, at_once: Platform, days: list[date]) -> None:
@@ -60,7 +61,7 @@ def compare(one_by_one: Platform, at_once: Platform, days: list[date]) -> None:
 
 def run_both_ways(one_by_one: Platform, at_once: Platform, days: list[date]) -> None:
     for platform in (one_by_one, at_once):
-        load_history(platform, days[0])
+        load_facts(platform, days[-1])
     for day in days:
         run(one_by_one, [day])
     run(at_once, days)
