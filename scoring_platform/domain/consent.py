@@ -28,19 +28,29 @@ def decisions(
         consents: raw_consents with ``as_of``.
         email_events: raw_email_events with ``as_of``; unsubscribes and complaints revoke.
         contacts: raw_crm_contacts with ``changed_on``; an opt-out revokes.
-        owners: Identifier to customer (``node``, ``customer_id``).
+        owners: Identifier to customer (``node``, ``customer_id``, ``first_seen_on``).
         shops: Sources with customer ids of their own; other systems name those of the first.
 
     Returns:
         Columns customer_id, source, channel, purpose, status, occurred_at, decided_on.
     """
     every = ibis.union(_given(consents, shops), _left(email_events), _opted_out(contacts))
-    return every.inner_join(owners, "node").drop("node")
+    return _of_known(every, owners)
 
 
 def given(consents: ir.Table, *, owners: ir.Table, shops: Sequence[str]) -> ir.Table:
     """Return the decisions in raw_consents alone, as ``decisions`` does: enough for what no e-mail can revoke."""
-    return _given(consents, shops).inner_join(owners, "node").drop("node")
+    return _of_known(_given(consents, shops), owners)
+
+
+def _of_known(every: ir.Table, owners: ir.Table) -> ir.Table:
+    """A decision under an identifier counts from the day on which it is known whose that is, by whatever run."""
+    joined = every.inner_join(owners, "node")
+    return joined.select(
+        *(name for name in every.columns if name not in {"node", "decided_on"}),
+        "customer_id",
+        decided_on=ibis.greatest(joined.decided_on, joined.first_seen_on),
+    )
 
 
 def _given(consents: ir.Table, shops: Sequence[str]) -> ir.Table:

@@ -1,7 +1,9 @@
 """Who is who: identifiers of all systems resolved to customers.
 
 Two identifiers in one record belong together; what belongs together transitively is one customer, whose id is minted
-once from the earliest identifier. An identifier shared by too many (a mailbox, a device) links nobody.
+once from the earliest identifier. An identifier shared by too many (a mailbox, a device) links nobody and is nobody.
+Web activity, which needs a consent of its own, and survey answers make nobody a customer: they are matched to those
+whom another record introduced.
 
 Belongs here: mentions, links, components, minting. Does not belong here: what a customer did (``activity``).
 """
@@ -34,6 +36,7 @@ class Records:
 
     Attributes:
         shops: Sources with customer ids of their own; other systems name those of the first.
+        web_introduces: Whether a visit alone makes a customer: only where tracking needs no consent of its own.
     """
 
     orders: ir.Table
@@ -45,6 +48,7 @@ class Records:
     contacts: ir.Table
     responses: ir.Table
     shops: Sequence[str]
+    web_introduces: bool = False
 
 
 def resolve(records: Records, minted: ir.Table, *, materialise: Materialise) -> ir.Table:
@@ -61,11 +65,16 @@ def resolve(records: Records, minted: ir.Table, *, materialise: Materialise) -> 
     seen = materialise(_seen_together(records))
     mentions = materialise(_mentions(seen))
     nodes = materialise(
-        mentions.group_by(["node", "id_kind", "id_value"]).aggregate(first_seen_on=mentions.first_seen_on.min())
+        mentions.group_by(["node", "id_kind", "id_value"]).aggregate(
+            introduced_on=mentions.first_seen_on.min(where=mentions.introduces),
+            first_seen_on=mentions.first_seen_on.min(),
+        )
     )
-    links = materialise(_bounded(materialise(_links(seen))))
+    every_link = materialise(_links(seen))
+    shared = materialise(_shared(every_link))
+    links = materialise(_bounded(every_link, shared))
     labels = _components(nodes, links, materialise)
-    customers = materialise(_mint(nodes, labels, minted, materialise))
+    customers = materialise(_mint(nodes, labels, minted, shared=shared, materialise=materialise))
     linked = links.select(node=links.a).union(links.select(node=links.b)).distinct().mutate(linked=True)
     joined = mentions.inner_join(customers, "node").left_join(linked, "node")
     return joined.select(
@@ -74,7 +83,10 @@ def resolve(records: Records, minted: ir.Table, *, materialise: Materialise) -> 
         "id_value",
         "customer_id",
         rule=joined.linked.fill_null(False).ifelse("same_record", "single"),
-        first_seen_on=joined.first_seen_on,
+        # What a device did before its owner was known is the owner's too, so its first day stays.
+        first_seen_on=(joined.introduces | (joined.id_kind == "client_id")).ifelse(
+            joined.first_seen_on, ibis.greatest(joined.first_seen_on, joined.known_on)
+        ),
     )
 
 
@@ -102,13 +114,13 @@ def _seen_together(records: Records) -> ir.Table:
         _held(orders, customer_ref=orders.customer_ref, email=orders.email),
         _held(customers, customers.created_on, customer_ref=customers.customer_ref, email=customers.email),
         _held(records.email_events, email=records.email_events.email),
-        _held(web, customer_ref=web.customer_ref, client_id=web.client_id),
+        _held(web, introduces=records.web_introduces, customer_ref=web.customer_ref, client_id=web.client_id),
         _held(records.tickets, email=records.tickets.email),
         _held(events, customer_ref=events.customer_ref, email=events.email, client_id=events.client_id),
         _held(records.contacts, records.contacts.created_on, crm_id=records.contacts.crm_id,
               email=records.contacts.email),
-        _held(by_email, email=by_email.identity_key),
-        _held(by_ref, customer_ref=by_ref.identity_key),
+        _held(by_email, introduces=False, email=by_email.identity_key),
+        _held(by_ref, introduces=False, customer_ref=by_ref.identity_key),
     )  # fmt: skip
     spelled = held.mutate(
         email=normalise.email(held.email),
@@ -122,11 +134,11 @@ def _seen_together(records: Records) -> ir.Table:
     )
 
 
-def _held(table: ir.Table, first: ir.Value | None = None, **given: ir.Value) -> ir.Table:
+def _held(table: ir.Table, first: ir.Value | None = None, *, introduces: bool = True, **given: ir.Value) -> ir.Table:
     """Reduce a raw table to the distinct identifiers of its records, before anything is computed per row."""
-    columns = {kind: given.get(kind, ibis.null(str)) for kind in _GIVEN}
+    columns = {kind: given.get(kind, ibis.null(str)) for kind in _GIVEN} | {"introduces": ibis.literal(introduces)}
     held = table.select("source", first_seen_on=table.as_of if first is None else first, **columns)
-    return held.group_by(["source", *_GIVEN]).aggregate(first_seen_on=held.first_seen_on.min())
+    return held.group_by(["source", "introduces", *_GIVEN]).aggregate(first_seen_on=held.first_seen_on.min())
 
 
 def _mentions(seen: ir.Table) -> ir.Table:
@@ -135,6 +147,7 @@ def _mentions(seen: ir.Table) -> ir.Table:
         seen.select(
             "source",
             "first_seen_on",
+            "introduces",
             node=seen[named],
             id_kind=ibis.literal(kind),
             id_value=seen[kind],
@@ -143,7 +156,12 @@ def _mentions(seen: ir.Table) -> ir.Table:
     ]
     every = ibis.union(*parts)
     every = every.filter(every.node.notnull())
-    return every.group_by(["node", "source", "id_kind", "id_value"]).aggregate(first_seen_on=every.first_seen_on.min())
+    return every.group_by(["node", "source", "id_kind", "id_value"]).aggregate(
+        introduces=every.introduces.any(),
+        first_seen_on=every.first_seen_on.min(where=every.introduces | (every.id_kind == "client_id")).fill_null(
+            every.first_seen_on.min()
+        ),
+    )
 
 
 def _links(seen: ir.Table) -> ir.Table:
@@ -152,15 +170,19 @@ def _links(seen: ir.Table) -> ir.Table:
     return pairs.filter(pairs.a.notnull() & pairs.b.notnull()).distinct()
 
 
-def _bounded(links: ir.Table) -> ir.Table:
-    """Leave out links through an identifier that more than SHARED_LIMIT others share.
+def _shared(links: ir.Table) -> ir.Table:
+    """Return identifiers (``end``) that more than SHARED_LIMIT others share.
 
     A person's own devices are not others: many of them do not make an address a shared one.
     """
     ends = links.select(end=links.b, other=links.a).union(links.select(end=links.a, other=links.b))
     others = ends.filter(~ends.other.startswith("client_id|"))
     degrees = others.group_by("end").aggregate(others=others.other.nunique())
-    shared = degrees.filter(degrees.others > SHARED_LIMIT)
+    return degrees.filter(degrees.others > SHARED_LIMIT).select("end")
+
+
+def _bounded(links: ir.Table, shared: ir.Table) -> ir.Table:
+    """Leave out links through a shared identifier."""
     without_b = links.anti_join(shared.select(b=shared.end), "b")
     return without_b.anti_join(shared.select(a=shared.end), "a")
 
@@ -194,20 +216,39 @@ def _round(labels: ir.Table, both: ir.Table, materialise: Materialise) -> ir.Tab
     return followed.select("node", label=followed.next)
 
 
-def _mint(nodes: ir.Table, labels: ir.Table, minted: ir.Table, materialise: Materialise) -> ir.Table:
-    """Give every component its customer id: the one minted before, else from its earliest identifier."""
+def _mint(
+    nodes: ir.Table, labels: ir.Table, minted: ir.Table, *, shared: ir.Table, materialise: Materialise
+) -> ir.Table:
+    """Give every component its customer id: the one minted before, else from its earliest identifier.
+
+    Returns:
+        Columns node, customer_id, known_on (first day a record introduced the customer).
+    """
     joined = nodes.inner_join(labels, "node")
-    named = materialise(joined.mutate(own_id=_minted_from(joined.node)))
+    marked = joined.left_join(shared.mutate(node=shared.end), "node")
+    named = materialise(
+        marked.select(
+            "node",
+            "label",
+            "id_kind",
+            "id_value",
+            "introduced_on",
+            first_seen_on=marked.introduced_on.fill_null(marked.first_seen_on),
+            own_id=_minted_from(marked.node),
+            # A device alone is nobody yet, and a mailbox of many is nobody at all.
+            person=marked.introduced_on.notnull() & (marked.id_kind != "client_id") & marked.end.isnull(),
+        )
+    )
     order = [named.first_seen_on, named.id_kind, named.id_value, named.node]
     ranked = named.mutate(_rank=ibis.row_number().over(group_by="label", order_by=order))
     earliest = ranked.group_by("label").aggregate(
         fresh=ranked.own_id.max(where=ranked._rank == 0),
-        # A device alone is nobody yet.
-        person=(ranked.id_kind != "client_id").any(),
+        person=ranked.person.any(),
+        known_on=ranked.introduced_on.min(),
     )
     people = earliest.filter(earliest.person).left_join(_kept(named, minted), "label")
-    chosen = people.select("label", customer_id=people.kept.fill_null(people.fresh))
-    return labels.inner_join(chosen, "label").select("node", "customer_id")
+    chosen = people.select("label", "known_on", customer_id=people.kept.fill_null(people.fresh))
+    return labels.inner_join(chosen, "label").select("node", "customer_id", "known_on")
 
 
 def _kept(named: ir.Table, minted: ir.Table) -> ir.Table:
@@ -235,14 +276,16 @@ def _kept(named: ir.Table, minted: ir.Table) -> ir.Table:
 
 
 def owners(identities: ir.Table, shops: Sequence[str]) -> ir.Table:
-    """Return which customer each identifier of customer_identities belongs to: node, customer_id.
+    """Return which customer each identifier of customer_identities belongs to: node, customer_id, first_seen_on.
 
     Args:
         identities: customer_identities.
         shops: Sources with customer ids of their own; other systems name those of the first.
     """
     named = identities.mutate(node=_node_of(identities, shops))
-    return named.group_by("node").aggregate(customer_id=named.customer_id.min())
+    return named.group_by("node").aggregate(
+        customer_id=named.customer_id.min(), first_seen_on=named.first_seen_on.min()
+    )
 
 
 def _node_of(identities: ir.Table, shops: Sequence[str]) -> ir.Value:

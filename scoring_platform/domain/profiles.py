@@ -67,9 +67,9 @@ def profiles(known: Known, days: ir.Table, *, lake_start: date) -> ir.Table:
         days: Days to compute.
         lake_start: First day with profiles; everyone is new to the platform on it.
     """
-    people = known.identities.group_by(["as_of", "customer_id"]).aggregate(
-        first_seen_on=known.identities.first_seen_on.min()
-    )
+    # A device may have been seen before anybody knew whose it is: it makes nobody known.
+    named = known.identities.filter(known.identities.id_kind != "client_id")
+    people = named.group_by(["as_of", "customer_id"]).aggregate(first_seen_on=named.first_seen_on.min())
     keys = ["as_of", "customer_id"]
     joined = people
     for part in (

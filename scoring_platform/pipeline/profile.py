@@ -42,6 +42,7 @@ def customer_identities(step: Step) -> ir.Table:
         contacts=_with_day(step, step.newest("raw_crm_contacts"), created_on="created_at"),
         responses=step.everything("raw_nps_responses"),
         shops=step.settings.shops,
+        web_introduces=step.config.consent.tracking_default == "granted",
     )
     minted = identity.owners(step.newest("customer_identities"), step.settings.shops)
     graph = step.engine.materialise(identity.resolve(records, minted, materialise=step.engine.materialise))

@@ -19,6 +19,7 @@ from scoring_platform.config.scoring import Rfm, Scoring, Segments
 from scoring_platform.contracts.catalog import table as contract_of
 
 DAY = date(2026, 3, 31)
+LONG_AGO = date(2000, 1, 1)
 SHOPS = ("shop", "files")
 
 _GIVEN = {"source": "shop", "currency": "JPY", "channel": None, "properties": "{}", "attributes": "{}"}
@@ -115,10 +116,14 @@ def days(*wanted: date) -> ir.Table:
     return frame({"as_of": "date"}, [{"as_of": day} for day in wanted or (DAY,)])
 
 
-def owners(**customers: str) -> ir.Table:
+def owners(since: date = LONG_AGO, **customers: str) -> ir.Table:
     """Node to customer, given as ``c1="customer_ref|shop|r1"``; several nodes are separated by a space."""
-    rows = [{"node": node, "customer_id": name} for name, nodes in customers.items() for node in nodes.split(" ")]
-    return frame({"node": "string", "customer_id": "string"}, rows)
+    rows = [
+        {"node": node, "customer_id": name, "first_seen_on": since}
+        for name, nodes in customers.items()
+        for node in nodes.split(" ")
+    ]
+    return frame({"node": "string", "customer_id": "string", "first_seen_on": "date"}, rows)
 
 
 def activity(*rows: Mapping[str, Any]) -> ir.Table:

@@ -20,7 +20,7 @@ from scoring_platform.domain.activity import Events, activity
 from scoring_platform.domain.consent import given, states
 from scoring_platform.domain.measures import purchases
 from scoring_platform.domain.rfm import measures
-from scoring_platform_tests.domain.tables import Database, days
+from scoring_platform_tests.domain.tables import LONG_AGO, Database, days
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 EVER = 100_000
@@ -43,7 +43,11 @@ def measured(db: Database, orders: ir.Table, *, day: date) -> dict[str, dict[str
         total_amount_reporting=orders.amount.cast(MONEY),
         refunded_amount_reporting=ibis.literal(0, type=MONEY),
     )
-    known = orders.select(node=ibis.literal("customer_ref|shop|") + orders.who, customer_id=orders.who).distinct()
+    known = orders.select(
+        node=ibis.literal("customer_ref|shop|") + orders.who,
+        customer_id=orders.who,
+        first_seen_on=ibis.literal(LONG_AGO),
+    ).distinct()
     undecided = states(given(db.empty("raw_consents"), owners=known, shops=("shop",)), days(day))
     facts = activity(
         Events(orders=raw, tickets=db.empty("raw_support_tickets"), **empty),
