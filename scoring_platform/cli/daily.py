@@ -90,7 +90,7 @@ def _run_all(settings: Settings, days: list[date], *, release: Sequence[str]) ->
     started = time.monotonic()
     lake = Lake(settings.lake_root)
     missing = missing_days(lake, settings, days[0])
-    with open_instance() as instance:
+    with open_instance(settings.home) as instance:
         fail_orphans(instance, settings.home, own_only=True)
         runner = Runner(settings, instance, say=click.echo)
         if missing.events and not _go(settings, runner, missing.events, tables=event_tables(settings)):

@@ -21,7 +21,7 @@ _STOP_SECONDS = 20
 def up(port: int) -> None:
     """Start the Dagster UI, its daemon and, when configured, the sandbox company; Ctrl-C stops all."""
     settings = prepared_settings()
-    with open_instance() as instance:
+    with open_instance(settings.home) as instance:
         orphans = fail_orphans(instance, settings.home)
     if orphans:
         click.echo(f"{orphans} runs of a killed process were marked as failed")

@@ -52,7 +52,7 @@ def quarantine_samples(step: Step, table: Table, loaded: Loaded) -> list[dict[st
         {
             "day": str(row["as_of"]),
             "source": row["source"],
-            "key": "***" if personal else mask_text(str(row["row_key"] or "")),
+            "key": "***" if personal else mask_text(str(row["row_key"] or "")).replace("\x1f", " / "),
             "reason": mask_text(row["reason"]),
         }
         for row in chosen.limit(SAMPLE_ROWS * 4).to_pyarrow().to_pylist()

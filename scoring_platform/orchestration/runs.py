@@ -22,7 +22,7 @@ from scoring_platform.orchestration.assets.activation import RELEASE_TAG
 from scoring_platform.orchestration.build import build_definitions
 from scoring_platform.orchestration.jobs import DAILY_SCORING_JOB, LANE
 from scoring_platform.orchestration.sensors import TOLD, run_evaluations
-from scoring_platform.orchestration.turns import alive, is_alive
+from scoring_platform.orchestration.turns import alive, is_alive, turn
 from scoring_platform.settings import Settings
 
 Say = Callable[[str], None]
@@ -175,9 +175,16 @@ def _words(error: SerializableErrorInfo | None) -> str:
 
 
 @contextmanager
-def open_instance() -> Iterator[dg.DagsterInstance]:
-    """Give the instance of DAGSTER_HOME, closed afterwards."""
-    with dg.DagsterInstance.get() as instance:
+def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
+    """Give the instance of DAGSTER_HOME, closed afterwards.
+
+    Dagster makes its databases on first use and two processes that do so at once can fail: one at a time per home.
+    """
+    with turn(home, "dagster"):
+        instance = dg.DagsterInstance.get()
+        instance.get_runs(limit=1)
+        instance.get_records_for_run(run_id="", limit=1)
+    with instance:
         yield instance
 
 
