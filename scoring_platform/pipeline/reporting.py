@@ -41,6 +41,8 @@ from scoring_platform.reporting.data import (
 _BIN_WIDTH = 10
 _RECENT_DAYS = 28
 _TREND_DAYS = 90
+NO_CURRENCY = "XXX"
+"""ISO 4217's code for "no currency": nothing was ever ordered."""
 
 
 def report_data(step: Step) -> ReportData:
@@ -82,7 +84,7 @@ def _currency(step: Step) -> str:
         return step.config.currency.reporting
     orders = step.read("raw_orders", step.lake.days("raw_orders", last=step.last)[-_TREND_DAYS:])
     seen = orders.currency.topk(1).to_pandas()["currency"].to_list()
-    return seen[0] if seen else "XXX"
+    return seen[0] if seen else NO_CURRENCY
 
 
 def _daily_sales(step: Step) -> dict[date, DailySales]:

@@ -91,6 +91,6 @@ def test_nothing_names_a_folder_of_one_machine() -> None:
     assert not found
 
 
-@pytest.mark.parametrize("line", ["root: /home/someone/data", 'open("/work/x")', "see /Users/someone"])
+@pytest.mark.parametrize("line", ["root: /home/someone/data", 'open("/root/x")', "see /Users/someone"])
 def test_the_guard_knows_a_machine_path_when_it_sees_one(line: str) -> None:
     assert MACHINE_PATH.search(line)
