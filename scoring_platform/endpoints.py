@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scoring_platform.config.connections import SANDBOX
+from scoring_platform.config.base import SANDBOX
 from scoring_platform.errors import TransientError
 from scoring_platform.sandbox import connection as sandbox
 from scoring_platform.settings import Settings

@@ -54,9 +54,8 @@ class Settings:
     @property
     def shops(self) -> tuple[str, ...]:
         """Sources with customer ids of their own; other systems name those of the first."""
-        sources = self.config.sources
-        files = ("files",) if sources.files and {"raw_orders", "raw_customers"} & set(sources.files.tables) else ()
-        return ((("shopify",) if sources.shopify else ()) + files) or ("files",)
+        giving = [name for name, gives in self.sources_in_use.items() if {"raw_orders", "raw_customers"} & gives]
+        return tuple(sorted(giving, key=lambda name: name == "files")) or ("files",)
 
     @property
     def sources_in_use(self) -> dict[str, frozenset[str]]:

@@ -65,13 +65,20 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer.writerows(rows)
 
 
+class ShopSettings:
+    """What the section of such a source promises."""
+
+    gives = frozenset({"raw_orders"})
+    whole: frozenset[str] = frozenset()
+
+
 @dataclass
 class Shop:
     """A source like a vendor's API: rows with the instant they became known, given page by page."""
 
     zone: ZoneInfo
     name: str = "shop"
-    tables: frozenset[str] = frozenset({"raw_orders"})
+    settings: ShopSettings = field(default_factory=ShopSettings)
     known: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
 

@@ -20,7 +20,7 @@ from scoring_platform.lake.engine import DuckDBEngine
 from scoring_platform.lake.tree import Lake
 from scoring_platform.pipeline.explain import explanation, in_words
 from scoring_platform.settings import Settings
-from scoring_platform.sources.registry import open_source
+from scoring_platform.sources.opening import open_source
 
 
 @click.command(short_help="Say why a customer has its score.")

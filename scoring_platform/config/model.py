@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from scoring_platform.config.base import Section
-from scoring_platform.config.connections import Destinations, Sources, ZoneName
+from scoring_platform.config.base import Section, ZoneName
+from scoring_platform.config.connections import Destinations, Sources
 from scoring_platform.config.scoring import ConsentRules, CrmRules, Rfm, Scoring, Segments
 from scoring_platform.contracts.raw import RAW_TABLES
 

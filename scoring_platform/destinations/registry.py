@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
-from scoring_platform.config.connections import SANDBOX
+from scoring_platform.config.base import SANDBOX
 from scoring_platform.destinations.email import Login, Mailer
 from scoring_platform.destinations.hubspot import Hubspot
 from scoring_platform.destinations.protocol import Crm

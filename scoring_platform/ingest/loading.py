@@ -58,7 +58,7 @@ class Load:
     @property
     def complete(self) -> frozenset[str]:
         """Sources whose every extract is the full picture, so that what it no longer has is gone."""
-        return frozenset(source.name for source in self.sources if isinstance(source, Files))
+        return frozenset(source.name for source in self.sources if self.table.name in source.settings.whole)
 
     @property
     def zone(self) -> ZoneInfo:

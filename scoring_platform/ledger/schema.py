@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import JSON, Column, Date, DateTime, Dialect, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    JSON,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.types import TypeDecorator
 
 SCHEMA_VERSION = 1
@@ -91,6 +104,31 @@ ALERTS = Table(
     Column("window_start", UtcInstant, nullable=False),
     Column("suppressed", Integer, nullable=False),
     Column("last_sent_at", UtcInstant, nullable=False),
+)
+
+INBOX = Table(
+    "inbox",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("provider", String(64), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("received_at", UtcInstant, nullable=False),
+    Column("event", JSON, nullable=False),
+    Column("processed_at", UtcInstant),
+    UniqueConstraint("kind", "provider", "key", name="inbox_once"),
+    Index("inbox_by_arrival", "kind", "provider", "received_at"),
+)
+
+DEAD_LETTERS = Table(
+    "dead_letters",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("provider", String(64), nullable=False),
+    Column("received_at", UtcInstant, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("body", Text, nullable=False),
 )
 
 LEASES = Table(

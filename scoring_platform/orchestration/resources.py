@@ -23,7 +23,7 @@ from scoring_platform.lake.engine import DuckDBEngine
 from scoring_platform.lake.tree import Lake
 from scoring_platform.ledger.store import Ledger
 from scoring_platform.settings import Settings, load_settings
-from scoring_platform.sources.registry import open_sources
+from scoring_platform.sources.opening import open_sources
 
 
 @lru_cache(maxsize=8)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel
 
-from scoring_platform.config import connections
+from scoring_platform.config import base
 
 _SIMPLE: dict[Any, str] = {
     str: "text",
@@ -25,8 +25,8 @@ _SIMPLE: dict[Any, str] = {
     NoneType: "null",
 }
 _VALIDATED = {
-    get_args(connections.ZoneName)[1].func: "time zone name",
-    get_args(connections.Endpoint)[1].func: "address or `sandbox`",
+    get_args(base.ZoneName)[1].func: "time zone name",
+    get_args(base.Endpoint)[1].func: "address or `sandbox`",
 }
 
 

@@ -22,14 +22,40 @@ from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 import duckdb
+from pydantic import Field
 
-from scoring_platform.config.connections import FilesSource
+from scoring_platform.config.base import Cadence, Section, ZoneName
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.contracts.masking import mask_text
 from scoring_platform.contracts.table import ORDER_TIME, Table
 from scoring_platform.errors import ConfigurationError
 
 _ONE_FOLDER_AT_A_TIME = threading.Lock()
+
+
+class FilesTable(Section):
+    """One raw table filled from files."""
+
+    sql: str = Field(description="DuckDB SELECT over the files that returns the contract's columns", min_length=1)
+
+
+class FilesSource(Section):
+    """Sales logs and exports as CSV, compressed CSV or Parquet."""
+
+    root: str = Field(description="Folder of the files; relative to the folder of scoring.yaml")
+    time_zone: ZoneName | None = Field(None, description="Zone of times without an offset; default the business zone")
+    cadence: Cadence = Field("daily", description="How often new files come; `once` for a static export")
+    tables: dict[str, FilesTable] = Field(description="Raw table to the query that fills it", min_length=1)
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """Raw tables with a query."""
+        return frozenset(self.tables)
+
+    @property
+    def whole(self) -> frozenset[str]:
+        """All of them: a query returns everything the files have."""
+        return self.gives
 
 
 @dataclass(frozen=True)
@@ -46,11 +72,6 @@ class Files:
     root: Path
     zone: ZoneInfo
     name: str = "files"
-
-    @property
-    def tables(self) -> frozenset[str]:
-        """Raw tables with a configured query."""
-        return frozenset(self.settings.tables)
 
     def extract(self, table: Table, folder: Path) -> None:
         """Write the whole result of the table's query below ``folder`` as Parquet.
@@ -72,10 +93,10 @@ class Files:
         """Say how many files there are."""
         self._check_folder()
         count = sum(1 for path in self.root.rglob("*") if path.is_file())
-        for name in sorted(self.tables):
+        for name in sorted(self.settings.gives):
             with TemporaryDirectory() as scratch, self._open(Path(scratch)) as connection, _inside(self.root):
                 self._check_columns(connection, contract_of(name), self._checked(name))
-        return f"{count} files below {self.root.name}/, {len(self.tables)} queries are valid"
+        return f"{count} files below {self.root.name}/, {len(self.settings.gives)} queries are valid"
 
     def _checked(self, name: str) -> str:
         place = f"sources.files.tables.{name}.sql"
@@ -146,7 +167,7 @@ class Files:
         returned = {row[0] for row in self._execute(connection, table.name, f"DESCRIBE ({sql}\n)")}
         if not table.day_from or ORDER_TIME in returned:
             return sql
-        if table.day_from not in self.tables:
+        if table.day_from not in self.settings.gives:
             msg = f"sources.files.tables.{table.name}: its day comes from {table.day_from}; give a query for that too"
             raise ConfigurationError(msg)
         orders = self._checked(table.day_from)

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from scoring_platform.config.connections import FormbricksSource
+from pydantic import Field
+
+from scoring_platform.config.base import Endpoint, SourceSection
 from scoring_platform.http.auth import HeaderAuth
 from scoring_platform.http.client import Answer, ApiClient
 from scoring_platform.http.limits import RateLimit
@@ -25,6 +27,18 @@ from scoring_platform.sources.shape import expected_shape, instant_of
 
 _RESPONSES = "/api/v2/management/responses"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class FormbricksSource(SourceSection):
+    """Formbricks: NPS answers."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({"raw_nps_responses"})
+
+    endpoint: Endpoint = Field("https://app.formbricks.com", description="API host")
+    survey_id: str = Field(description="The NPS survey")
+    score_question: str = Field("nps", description="Id of the 0-10 question")
+    comment_question: str = Field("comment", description="Id of the comment question")
+    page_size: int = Field(250, ge=1, le=250, description="Responses per page")
 
 
 @dataclass(frozen=True)
@@ -43,11 +57,6 @@ class Formbricks:
     credential: Callable[[str], str]
     zone: ZoneInfo
     name: str = "formbricks"
-
-    @property
-    def tables(self) -> frozenset[str]:
-        """Raw tables this source can fill."""
-        return frozenset({"raw_nps_responses"})
 
     def fetch(self, table: str, window: Window) -> Iterator[Page]:
         """Yield the responses changed since the start of ``window``; see ``Source.fetch``."""

@@ -21,12 +21,13 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from itertools import groupby
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import httpx
+from pydantic import Field
 
-from scoring_platform.config.connections import SANDBOX, Ga4Source
+from scoring_platform.config.base import SANDBOX, Endpoint, SourceSection
 from scoring_platform.errors import TransientError
 from scoring_platform.http.auth import Token, TokenAuth, assertion_grant, refused_grant, request_token
 from scoring_platform.http.client import Answer, ApiClient
@@ -55,6 +56,19 @@ _HOUR = 3600.0
 _log = logging.getLogger(__name__)
 
 
+class Ga4Source(SourceSection):
+    """Google Analytics 4 Data API: web activity per customer and day."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({"raw_web_activity"})
+
+    endpoint: Endpoint = Field("https://analyticsdata.googleapis.com", description="API host")
+    token_endpoint: Endpoint = Field("https://oauth2.googleapis.com/token", description="OAuth token address")
+    property_id: str = Field(description="GA4 property")
+    customer_dimension: str = Field("customUser:crm_id", description="Dimension with the shop's customer id")
+    settle_days: int = Field(3, ge=0, description="Days read again because figures still settle")
+    page_size: int = Field(10_000, ge=1, le=250_000, description="Rows per page")
+
+
 @dataclass(frozen=True)
 class Ga4:
     """The Google Analytics Data API of one property.
@@ -71,11 +85,6 @@ class Ga4:
     credential: Callable[[str], str]
     zone: ZoneInfo
     name: str = "ga4"
-
-    @property
-    def tables(self) -> frozenset[str]:
-        """Raw tables this source can fill."""
-        return frozenset({"raw_web_activity"})
 
     def fetch(self, table: str, window: Window) -> Iterator[Page]:
         """Yield the days of ``window`` and those before it that still settle; see ``Source.fetch``."""

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from scoring_platform.config.connections import KlaviyoSource
+from pydantic import Field
+
+from scoring_platform.config.base import Endpoint, SourceSection
 from scoring_platform.errors import PermanentError
 from scoring_platform.http.auth import HeaderAuth
 from scoring_platform.http.client import Answer, ApiClient
@@ -52,6 +54,16 @@ _MESSAGE = "$message"
 """Property with the id of the campaign or flow message."""
 
 
+class KlaviyoSource(SourceSection):
+    """Klaviyo: e-mail events and consents."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({"raw_email_events", "raw_consents"})
+
+    endpoint: Endpoint = Field("https://a.klaviyo.com", description="API host")
+    revision: str = Field("2026-07-15", description="API revision")
+    page_size: int = Field(200, ge=1, le=1000, description="Events per page")
+
+
 @dataclass(frozen=True)
 class Klaviyo:
     """The Klaviyo API of one account.
@@ -68,11 +80,6 @@ class Klaviyo:
     credential: Callable[[str], str]
     zone: ZoneInfo
     name: str = "klaviyo"
-
-    @property
-    def tables(self) -> frozenset[str]:
-        """Raw tables this source can fill."""
-        return frozenset({"raw_email_events", "raw_consents"})
 
     def fetch(self, table: str, window: Window) -> Iterator[Page]:
         """Yield what happened within ``window``; see ``Source.fetch``."""

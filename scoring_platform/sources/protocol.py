@@ -32,6 +32,20 @@ class Window:
     until: datetime
 
 
+class SourceSettings(Protocol):
+    """What is known of a source from its section alone; see ``config.base.SourceSection``."""
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """Raw tables the source fills."""
+        ...
+
+    @property
+    def whole(self) -> frozenset[str]:
+        """Those of them of which every extract is the full picture."""
+        ...
+
+
 class Source(Protocol):
     """A system that gives raw tables."""
 
@@ -41,8 +55,8 @@ class Source(Protocol):
         ...
 
     @property
-    def tables(self) -> frozenset[str]:
-        """Raw tables this source can fill."""
+    def settings(self) -> SourceSettings:
+        """Its section."""
         ...
 
     def fetch(self, table: str, window: Window) -> Iterator[Page]:

@@ -20,10 +20,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from scoring_platform.config.connections import ShopifySource
+from pydantic import Field
+
+from scoring_platform.config.base import Endpoint, SourceSection
 from scoring_platform.http.auth import Token, TokenAuth, refused_grant, request_token
 from scoring_platform.http.client import ApiClient
 from scoring_platform.http.pages import paginate
@@ -53,6 +55,16 @@ _DECISION = {"SUBSCRIBED": "granted", "UNSUBSCRIBED": "revoked"}
 """States in which somebody has decided; NOT_SUBSCRIBED, PENDING and INVALID are no decision."""
 
 
+class ShopifySource(SourceSection):
+    """Shopify Admin GraphQL: orders, order items, customers, consents."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({"raw_orders", "raw_order_items", "raw_customers", "raw_consents"})
+
+    endpoint: Endpoint = Field(description="https://SHOP.myshopify.com")
+    api_version: str = Field("2026-07", description="Quarterly API version")
+    page_size: int = Field(100, ge=1, le=250, description="Orders or customers per page")
+
+
 @dataclass(frozen=True)
 class Shopify:
     """The Shopify Admin GraphQL API of one shop.
@@ -69,11 +81,6 @@ class Shopify:
     credential: Callable[[str], str]
     zone: ZoneInfo
     name: str = "shopify"
-
-    @property
-    def tables(self) -> frozenset[str]:
-        """Raw tables this source can fill."""
-        return frozenset({"raw_orders", "raw_order_items", "raw_customers", "raw_consents"})
 
     def fetch(self, table: str, window: Window) -> Iterator[Page]:
         """Yield what changed within ``window``; see ``Source.fetch``."""

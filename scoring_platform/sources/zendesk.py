@@ -16,10 +16,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from scoring_platform.config.connections import ZendeskSource
+from pydantic import Field
+
+from scoring_platform.config.base import Endpoint, SourceSection
 from scoring_platform.http.auth import Token, TokenAuth, refused_grant, request_token
 from scoring_platform.http.client import Answer, ApiClient
 from scoring_platform.http.limits import RateLimit
@@ -39,6 +41,15 @@ _MANY = 100
 Ticket = Mapping[str, Any]
 
 
+class ZendeskSource(SourceSection):
+    """Zendesk Support: tickets."""
+
+    gives: ClassVar[frozenset[str]] = frozenset({"raw_support_tickets"})
+
+    endpoint: Endpoint = Field(description="https://SUBDOMAIN.zendesk.com")
+    page_size: int = Field(1000, ge=1, le=1000, description="Tickets per page")
+
+
 @dataclass(frozen=True)
 class Zendesk:
     """The Zendesk Support API of one account.
@@ -55,11 +66,6 @@ class Zendesk:
     credential: Callable[[str], str]
     zone: ZoneInfo
     name: str = "zendesk"
-
-    @property
-    def tables(self) -> frozenset[str]:
-        """Raw tables this source can fill."""
-        return frozenset({"raw_support_tickets"})
 
     def fetch(self, table: str, window: Window) -> Iterator[Page]:
         """Yield the tickets changed since the start of ``window``; see ``Source.fetch``."""

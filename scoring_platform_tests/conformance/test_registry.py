@@ -13,13 +13,14 @@ from scoring_platform.destinations.registry import open_crms, open_mailer, open_
 from scoring_platform.errors import CredentialError, SourceError
 from scoring_platform.sandbox.connection import Endpoint
 from scoring_platform.sources.files import Files
+from scoring_platform.sources.opening import open_source, open_sources
 from scoring_platform.sources.protocol import Source, Window
-from scoring_platform.sources.registry import API_SOURCES, open_source, open_sources
+from scoring_platform.sources.registry import SOURCES
 from scoring_platform_tests.end_to_end.platform import Platform, writing_requests
 
 END = datetime(2025, 11, 10, 21, tzinfo=UTC)
 WINDOW = Window(END - timedelta(days=2), END)
-NAMES = sorted(API_SOURCES)
+NAMES = sorted(SOURCES)
 
 
 def source_of(platform: Platform, name: str) -> Source:
@@ -29,7 +30,7 @@ def source_of(platform: Platform, name: str) -> Source:
 
 
 def test_every_section_of_the_configuration_has_its_connector() -> None:
-    assert {"files", *API_SOURCES} == set(Sources.model_fields)
+    assert {"files", *SOURCES} == set(Sources.model_fields)
     assert set(Destinations.model_fields) == {"hubspot", "email", "slack"}
 
 
@@ -38,9 +39,9 @@ def test_a_source_gives_the_tables_its_section_promises(platform: Platform, endp
     source = source_of(platform, name)
 
     assert source.name == name
-    assert source.tables == platform.settings.sources_in_use[name]
-    assert all(contract_of(table).is_raw for table in source.tables)
-    for table in source.tables:
+    assert source.settings.gives == platform.settings.sources_in_use[name]
+    assert all(contract_of(table).is_raw for table in source.settings.gives)
+    for table in source.settings.gives:
         assert name in [one.name for one in open_sources(platform.settings, table=table)]
 
 
@@ -48,7 +49,7 @@ def test_a_source_gives_the_tables_its_section_promises(platform: Platform, endp
 def test_a_source_gives_only_columns_of_the_contract_and_the_same_rows_again(
     platform: Platform, endpoint: Endpoint, name: str
 ) -> None:
-    for table in sorted(source_of(platform, name).tables):
+    for table in sorted(source_of(platform, name).settings.gives):
         once, again = (
             [dict(row) for page in source_of(platform, name).fetch(table, WINDOW) for row in page] for _ in range(2)
         )
@@ -60,7 +61,7 @@ def test_a_source_gives_only_columns_of_the_contract_and_the_same_rows_again(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_source_only_reads(platform: Platform, endpoint: Endpoint, name: str) -> None:
-    for table in source_of(platform, name).tables:
+    for table in source_of(platform, name).settings.gives:
         for _ in source_of(platform, name).fetch(table, WINDOW):
             pass
 
@@ -83,7 +84,7 @@ def test_trouble_is_named_after_the_source_and_shows_no_secret(
     endpoint.add_fault(f"/{name}", "status", status=status, times=100)
 
     with pytest.raises(kind) as caught:
-        list(source_of(platform, name).fetch(min(source_of(platform, name).tables), WINDOW))
+        list(source_of(platform, name).fetch(min(source_of(platform, name).settings.gives), WINDOW))
 
     words = str(caught.value)
     assert name in words.lower()

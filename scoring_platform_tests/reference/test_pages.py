@@ -9,7 +9,7 @@ import pandera.ibis as pa
 import pytest
 from pydantic import Field
 
-from scoring_platform.config.connections import Endpoint, ZoneName
+from scoring_platform.config.base import Endpoint, ZoneName
 from scoring_platform.config.model import ScoringConfig
 from scoring_platform.config.scoring import Segments
 from scoring_platform.contracts.catalog import CATALOG

@@ -10,23 +10,16 @@ from typing import Any
 
 import pytest
 
-from scoring_platform.config.connections import (
-    FormbricksSource,
-    Ga4Source,
-    KlaviyoSource,
-    ShopifySource,
-    ZendeskSource,
-)
 from scoring_platform.contracts.raw import RAW_TABLES
 from scoring_platform.errors import CredentialError, PermanentError
 from scoring_platform.sandbox.connection import Endpoint, ensure
 from scoring_platform.sandbox.credentials import credential
-from scoring_platform.sources.formbricks import Formbricks
-from scoring_platform.sources.ga4 import Ga4
-from scoring_platform.sources.klaviyo import Klaviyo
+from scoring_platform.sources.formbricks import Formbricks, FormbricksSource
+from scoring_platform.sources.ga4 import Ga4, Ga4Source
+from scoring_platform.sources.klaviyo import Klaviyo, KlaviyoSource
 from scoring_platform.sources.protocol import Window
-from scoring_platform.sources.shopify import Shopify
-from scoring_platform.sources.zendesk import Zendesk
+from scoring_platform.sources.shopify import Shopify, ShopifySource
+from scoring_platform.sources.zendesk import Zendesk, ZendeskSource
 from scoring_platform_tests.sources.scenario import TOKYO, rows
 
 NOW = datetime(2026, 11, 20, 21, tzinfo=UTC)

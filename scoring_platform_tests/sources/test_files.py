@@ -9,10 +9,9 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pytest
 
-from scoring_platform.config.connections import FilesSource
 from scoring_platform.contracts.catalog import table
 from scoring_platform.errors import ConfigurationError
-from scoring_platform.sources.files import Files
+from scoring_platform.sources.files import Files, FilesSource
 
 HEADER = "order_id,ordered_at,status,currency,total_amount,refunded_amount"
 LINE = "o1,2026-03-02 10:00:00,paid,JPY,1000,0"

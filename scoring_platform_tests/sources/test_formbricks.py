@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from scoring_platform.config.connections import FormbricksSource
 from scoring_platform.contracts.raw import RAW_NPS_RESPONSES
 from scoring_platform.errors import CredentialError, PermanentError
-from scoring_platform.sources.formbricks import Formbricks
+from scoring_platform.sources.formbricks import Formbricks, FormbricksSource
 from scoring_platform_tests.http.loopback import Loopback, Reply, Seen, reply
 from scoring_platform_tests.sources.scenario import TOKYO, credential, rows
 from scoring_platform_tests.sources.vendor_specs import check_query, openapi

@@ -11,10 +11,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from scoring_platform.config.connections import Ga4Source
 from scoring_platform.contracts.raw import RAW_WEB_ACTIVITY
 from scoring_platform.errors import BudgetExhaustedError, CredentialError, PermanentError, TransientError
-from scoring_platform.sources.ga4 import Ga4
+from scoring_platform.sources.ga4 import Ga4, Ga4Source
 from scoring_platform.sources.protocol import Window
 from scoring_platform_tests.http.loopback import Loopback, Reply, Seen, reply
 from scoring_platform_tests.sources.scenario import TOKYO, rows

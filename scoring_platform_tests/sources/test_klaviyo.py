@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from scoring_platform.config.connections import KlaviyoSource
 from scoring_platform.contracts.raw import RAW_CONSENTS, RAW_EMAIL_EVENTS
 from scoring_platform.errors import CredentialError, PermanentError
-from scoring_platform.sources.klaviyo import DECISIONS, KINDS, Klaviyo, machine
+from scoring_platform.sources.klaviyo import DECISIONS, KINDS, Klaviyo, KlaviyoSource, machine
 from scoring_platform_tests.http.loopback import Loopback, Reply, Seen, reply
 from scoring_platform_tests.sources.scenario import TOKYO, credential, rows
 from scoring_platform_tests.sources.vendor_specs import check_query, openapi

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from graphql import build_schema, parse, validate
 
-from scoring_platform.config.connections import ShopifySource
 from scoring_platform.contracts.raw import RAW_CONSENTS, RAW_CUSTOMERS, RAW_ORDER_ITEMS, RAW_ORDERS
 from scoring_platform.errors import CredentialError, PermanentError, TransientError
 from scoring_platform.sources import shopify_queries
-from scoring_platform.sources.shopify import Shopify, order_status
+from scoring_platform.sources.shopify import Shopify, ShopifySource, order_status
 from scoring_platform_tests.http.loopback import Loopback, Reply, Seen, page, reply
 from scoring_platform_tests.sources.scenario import TOKYO, credential, rows
 from scoring_platform_tests.sources.vendor_specs import spec_path
@@ -383,4 +382,4 @@ def test_rows_have_the_columns_of_their_contracts(server: Loopback) -> None:
         found = source(server, lambda *_, f=field, n=node: listing(f, [n]))
         wanted = set(contract.given_columns) - ({"currency"} if contract.day_from else set())
         assert rows(found, name)[0].keys() == wanted
-        assert name in found.tables
+        assert name in found.settings.gives

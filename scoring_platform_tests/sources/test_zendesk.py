@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from scoring_platform.config.connections import ZendeskSource
 from scoring_platform.contracts.raw import RAW_SUPPORT_TICKETS
 from scoring_platform.errors import CredentialError, PermanentError
 from scoring_platform.sources.protocol import Window
-from scoring_platform.sources.zendesk import Zendesk, first_reply_at, satisfaction
+from scoring_platform.sources.zendesk import Zendesk, ZendeskSource, first_reply_at, satisfaction
 from scoring_platform_tests.http.loopback import Loopback, Reply, Seen, reply
 from scoring_platform_tests.sources.scenario import TOKYO, WINDOW, credential, rows
 from scoring_platform_tests.sources.vendor_specs import check_query, openapi
