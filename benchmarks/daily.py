@@ -28,7 +28,7 @@ from scoring_platform.lake.engine import DuckDBEngine
 from scoring_platform.lake.tree import Lake
 from scoring_platform.lake.write import write
 from scoring_platform.ledger.store import Ledger
-from scoring_platform.pipeline import models, nps, profile, scores
+from scoring_platform.pipeline import identities, models, nps, profile, scores
 from scoring_platform.pipeline.step import Step
 from scoring_platform.settings import load_settings
 
@@ -48,7 +48,7 @@ def stages(size: Size) -> list[Stage]:
     """Return the stages of one day in the order they run; activity is made for every day of history."""
     day = [size.last]
     return [
-        Stage("customer_identities", profile.customer_identities, day),
+        Stage("customer_identities", (lambda step: identities.resolve(step).rows), day),
         Stage("customer_activity", lambda step: profile.customer_activity(step, size.every_day), size.every_day),
         Stage("nps_responses", nps.nps_responses, day),
         Stage("customer_profiles", profile.customer_profiles, day),

@@ -58,6 +58,12 @@ class Settings:
         return tuple(sorted(giving, key=lambda name: name == "files")) or ("files",)
 
     @property
+    def crm_sources(self) -> tuple[str, ...]:
+        """Sources with CRM records of their own; other systems name those of the first."""
+        giving = [name for name, gives in self.sources_in_use.items() if "raw_crm_contacts" in gives]
+        return tuple(giving) or self.crms or ("crm",)
+
+    @property
     def sources_in_use(self) -> dict[str, frozenset[str]]:
         """Configured sources and the raw tables each gives."""
         sources = self.config.sources
@@ -86,12 +92,21 @@ class Settings:
         Raises:
             ConfigurationError: It is not set.
         """
-        variable = f"SCORING_{system}_{name}".upper()
-        value = self.environment.get(variable, "").strip()
-        if not value:
+        value = self.optional_credential(system, name)
+        if value is None:
+            variable = credential_variable(system, name)
             msg = f"{system} is configured in {self.loaded.path} but its credential is missing: set {variable}"
             raise ConfigurationError(msg)
         return value
+
+    def optional_credential(self, system: str, name: str) -> str | None:
+        """Return the secret ``SCORING_<SYSTEM>_<NAME>``; None when it is not set."""
+        return self.environment.get(credential_variable(system, name), "").strip() or None
+
+
+def credential_variable(system: str, name: str) -> str:
+    """Return the name of the variable that holds a secret."""
+    return f"SCORING_{system}_{name}".upper()
 
 
 def load_settings(

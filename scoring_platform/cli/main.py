@@ -11,9 +11,11 @@ import click
 
 from scoring_platform.cli.crm import crm
 from scoring_platform.cli.daily import backfill, demo, run
+from scoring_platform.cli.doctor import doctor
+from scoring_platform.cli.identity import identity
 from scoring_platform.cli.lake import lake
-from scoring_platform.cli.look import doctor, explain
-from scoring_platform.cli.services import sandbox, up
+from scoring_platform.cli.look import explain
+from scoring_platform.cli.services import sandbox, up, webhooks
 from scoring_platform.errors import ScoringError
 
 
@@ -27,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, run, backfill, up, explain, doctor, crm, lake, sandbox):
+for command in (demo, run, backfill, up, explain, doctor, crm, identity, lake, webhooks, sandbox):
     cli.add_command(command)
 
 

@@ -1,46 +1,75 @@
-"""Long-running services from the command line: ``up`` and ``sandbox``."""
+"""Long-running services from the command line: ``up``, ``webhooks`` and ``sandbox``."""
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC
 from pathlib import Path
 
 import click
 
 from scoring_platform.cli.context import company, prepared_settings
+from scoring_platform.contracts.masking import mask_text
+from scoring_platform.ledger.inbox import Inbox, KeptLetter
+from scoring_platform.ledger.store import Ledger
 from scoring_platform.orchestration.runs import fail_orphans, open_instance
-from scoring_platform.sandbox.server import serve
+from scoring_platform.sandbox.server import serve as serve_sandbox
+from scoring_platform.settings import Settings
+from scoring_platform.webhooks.providers import open_providers
+from scoring_platform.webhooks.server import serve as serve_webhooks
 
 _STOP_SECONDS = 20
+_LOOK_EVERY = 0.2
+_LETTERS_SHOWN = 100
+_LETTER_CHARACTERS = 200
+_INTERRUPTED = (0, -signal.SIGINT, 130)
+_ROOT = Path(__file__).resolve().parents[2]
+
+Child = subprocess.Popen[bytes]
 
 
-@click.command(short_help="Start the Dagster UI, its daemon and the sandbox.")
+@click.command(short_help="Start the Dagster UI, its daemon, the webhook receiver and the sandbox.")
 @click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI on loopback.")
-def up(port: int) -> None:
-    """Start the Dagster UI, its daemon and, when configured, the sandbox company; Ctrl-C stops all."""
+@click.option("--webhooks-port", type=int, help="Port of the webhook receiver; default as configured.")
+def up(port: int, webhooks_port: int | None) -> None:
+    """Start the Dagster UI, its daemon, the webhook receiver and, when configured, the sandbox company.
+
+    Ctrl-C stops all; so does the end of any of them.
+    """
     settings = prepared_settings()
     with open_instance(settings.home) as instance:
         orphans = fail_orphans(instance, settings.home)
     if orphans:
         click.echo(f"{orphans} runs of a killed process were marked as failed")
-    root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(root / "workspace.yaml"), "-h", "127.0.0.1"]
     with company(settings):
+        open_providers(settings)  # a missing secret is said before anything starts
         click.echo(f"Dagster UI: http://127.0.0.1:{port} (first start takes about 20 s)")
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [*command, "-p", str(port)],
-            cwd=root,
-            preexec_fn=_interruptible,  # noqa: PLW1509 - no thread of ours runs yet
-        )
-        signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
-            code = process.wait(_STOP_SECONDS)
-    sys.exit(0 if code in (0, -signal.SIGINT, 130) else code)
+        children = {"Dagster": _start(_dagster(port)), "the webhook receiver": _start(_receiver(webhooks_port))}
+        code = _until_one_ends(children)
+    sys.exit(code)
+
+
+@click.command(short_help="Receive webhooks.")
+@click.option("--host", help="Address to listen on; default as configured (loopback).")
+@click.option("--port", type=int, help="Port to listen on; default as configured; 0 takes a free one.")
+@click.option("--dead-letters", is_flag=True, help="Show what was set aside, and receive nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Dead letters as JSON, whole and unmasked.")
+def webhooks(host: str | None, port: int | None, *, dead_letters: bool, as_json: bool) -> None:
+    """Receive webhooks until Ctrl-C, and say which addresses to configure at the senders."""
+    settings = prepared_settings()
+    if dead_letters:
+        _show_letters(settings, as_json=as_json)
+        return
+    with company(settings), suppress(KeyboardInterrupt):
+        serve_webhooks(settings, host=host, port=port, say=click.echo)
+    click.echo("Stopped; everything that was acknowledged is kept.")
 
 
 @click.command(short_help="Serve the sandbox company.")
@@ -48,7 +77,73 @@ def up(port: int) -> None:
 def sandbox(port: int) -> None:
     """Serve the sandbox company on loopback until Ctrl-C."""
     settings = prepared_settings()
-    sys.exit(serve(settings.home, port=port))
+    sys.exit(serve_sandbox(settings.home, port=port))
+
+
+def _dagster(port: int) -> list[str]:
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(_ROOT / "workspace.yaml"), "-h", "127.0.0.1"]
+    return [*command, "-p", str(port)]
+
+
+def _receiver(port: int | None) -> list[str]:
+    command = [sys.executable, "-m", "scoring_platform.webhooks.server", "--parent-pid", str(os.getpid())]
+    return command if port is None else [*command, "--port", str(port)]
+
+
+def _start(command: Sequence[str]) -> Child:
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+        command,
+        cwd=_ROOT,
+        preexec_fn=_interruptible,  # noqa: PLW1509 - no thread of ours runs yet
+    )
+
+
+def _until_one_ends(children: Mapping[str, Child]) -> int:
+    """Wait for Ctrl-C, for being told to stop, or for the first child to end; stop all and return the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        while all(child.poll() is None for child in children.values()):
+            time.sleep(_LOOK_EVERY)
+    except KeyboardInterrupt:
+        _stop(children)
+        return 0
+    ended = {name: child.returncode for name, child in children.items() if child.poll() is not None}
+    _stop(children)
+    failed = {name: code for name, code in ended.items() if code not in _INTERRUPTED}
+    for name, code in failed.items():
+        click.echo(f"Error: {name} ended by itself (exit code {code}); everything was stopped", err=True)
+    return 1 if failed else 0
+
+
+def _stop(children: Mapping[str, Child]) -> None:
+    for child in children.values():
+        if child.poll() is None:
+            child.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + _STOP_SECONDS
+    for name, child in children.items():
+        try:
+            child.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            click.echo(f"{name} did not stop within {_STOP_SECONDS} s and is ended", err=True)
+            child.kill()
+            child.wait()
+
+
+def _show_letters(settings: Settings, *, as_json: bool) -> None:
+    with Ledger(settings.ledger_url) as ledger:
+        letters = Inbox(ledger).dead_letters(most=_LETTERS_SHOWN)
+    if as_json:
+        click.echo(json.dumps([vars(letter) for letter in letters], ensure_ascii=False, indent=2, default=str))
+        return
+    for letter in letters:
+        click.echo(_words(letter))
+    click.echo("no dead letters" if not letters else f"the latest {len(letters)} dead letters, newest first")
+
+
+def _words(letter: KeptLetter) -> str:
+    at = letter.received_at.astimezone(UTC).isoformat(timespec="seconds")
+    begins = mask_text(" ".join(letter.body.split())[:_LETTER_CHARACTERS])
+    return f"{at} {letter.kind}/{letter.provider}: {letter.reason}\n    {begins}"
 
 
 def _interruptible() -> None:

@@ -14,7 +14,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from scoring_platform.config.base import Section, ZoneName
 from scoring_platform.config.connections import Destinations, Sources
-from scoring_platform.config.scoring import ConsentRules, CrmRules, Rfm, Scoring, Segments
+from scoring_platform.config.scoring import ConsentRules, CrmRules, IdentityRules, Rfm, Scoring, Segments
+from scoring_platform.config.webhooks import WebhookReceiver
 from scoring_platform.contracts.raw import RAW_TABLES
 
 RAW_NAMES = tuple(table.name for table in RAW_TABLES)
@@ -101,8 +102,10 @@ class ScoringConfig(Section):
     currency: CurrencyRules = CurrencyRules()
     sources: Sources = Sources()
     destinations: Destinations = Destinations()
+    webhooks: WebhookReceiver = WebhookReceiver()
     ingest: Ingest = Ingest()
     consent: ConsentRules = ConsentRules()
+    identity: IdentityRules = IdentityRules()
     rfm: Rfm = Rfm()
     scoring: Scoring = Scoring()
     segments: Segments = Segments()

@@ -24,6 +24,28 @@ class ConsentRules(Section):
     )
 
 
+class EmailProvider(Section):
+    """A mail provider that delivers several spellings of an address to one mailbox."""
+
+    ignore_dots: bool = Field(default=False, description="Dots before the @ make no difference")
+    ignore_plus: bool = Field(default=False, description="What follows a plus before the @ makes no difference")
+    also: tuple[str, ...] = Field((), description="Further domains of the same mailboxes")
+
+
+class IdentityRules(Section):
+    """Which identifiers make one customer."""
+
+    shared_limit: int = Field(
+        10, ge=1, description="An identifier seen with more others than this is shared by different people: nobody's"
+    )
+    group_limit: int = Field(
+        500, ge=2, description="More linked identifiers than this, devices apart, are not one person: links dropped"
+    )
+    email_providers: dict[str, EmailProvider] = Field(
+        default_factory=dict, description="Domain of a provider to its rules, such as gmail.com"
+    )
+
+
 class FixedCutoffs(Section):
     """Limits used while a shop has too few buyers; a value strictly better than a limit reaches the next band."""
 

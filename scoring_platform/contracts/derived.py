@@ -34,8 +34,9 @@ CUSTOMER_IDENTITIES = Table(
         "id_kind": text("Kind", isin=["email", "customer_ref", "account_number", "crm_id", "client_id"]),
         "id_value": identifier("The identifier, normalised", pii=True),
         "customer_id": identifier(_CUSTOMER),
-        "rule": identifier("The rule that put it with this customer"),
-        "first_seen_on": day("First business day it was seen"),
+        "rule": text("Why it belongs to this customer", isin=["single", "same_record", "email_provider", "device"]),
+        "first_seen_on": day("First business day it was seen, its customer being known"),
+        "first_fact_on": day("First business day of any record of it, a visit or a survey answer too"),
     },
 )
 
@@ -78,6 +79,7 @@ CUSTOMER_PROFILES = Table(
         "email": text("Address to write to, the earliest known", nullable=True, pii=True),
         "region": text("Region or country", nullable=True),
         "locale": text("Language and country", nullable=True),
+        "attributes": json_text("Further attributes of the account changed last, such as renewal_on"),
         "first_seen_on": day("First business day any identifier was seen"),
         "first_order_on": day("First purchase day", nullable=True),
         "last_order_on": day("Latest purchase day", nullable=True),

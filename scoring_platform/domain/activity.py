@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 from scoring_platform.contracts.columns import MONEY
 from scoring_platform.contracts.derived import CUSTOMER_ACTIVITY
 from scoring_platform.domain import normalise
-from scoring_platform.domain.identity import account, node
+from scoring_platform.domain.identity import Scopes, node
 
 _MEASURES = [name for name in CUSTOMER_ACTIVITY.columns if name not in CUSTOMER_ACTIVITY.key]
 
@@ -36,7 +36,7 @@ def activity(
     owners: ir.Table,
     tracking: ir.Table,
     *,
-    shops: Sequence[str],
+    scopes: Scopes,
     tracking_default: Literal["granted", "denied"],
 ) -> ir.Table:
     """Return the daily facts of every known customer who was active.
@@ -45,19 +45,19 @@ def activity(
         raw: Raw events of the days.
         owners: Identifier to customer (``node``, ``customer_id``).
         tracking: Tracking consent at the end of each day (``consent.states``).
-        shops: Sources with customer ids of their own; other systems name those of the first.
+        scopes: Whose numbers are meant.
         tracking_default: State of a customer without a decision.
     """
     parts = [
-        _orders(_owned(raw.orders, owners, _order_node(raw.orders, shops))),
-        _email(_owned(raw.email_events, owners, node("email", normalise.email(raw.email_events.email)))),
+        _orders(_owned(raw.orders, owners, _nodes(raw.orders, scopes))),
+        _email(_owned(raw.email_events, owners, _nodes(raw.email_events, scopes))),
         _web(
-            _owned(raw.web_activity, owners, _web_node(raw.web_activity, shops)),
+            _owned(raw.web_activity, owners, _nodes(raw.web_activity, scopes)),
             tracking,
             tracking_default=tracking_default,
         ),
-        _tickets(_owned(raw.tickets, owners, node("email", normalise.email(raw.tickets.email)))),
-        _events(_owned(raw.events, owners, _event_node(raw.events, shops))),
+        _tickets(_owned(raw.tickets, owners, _nodes(raw.tickets, scopes))),
+        _events(_owned(raw.events, owners, _nodes(raw.events, scopes))),
     ]
     rows = ibis.union(*[_padded(part) for part in parts])
     sums = {name: rows[name].sum() for name in _MEASURES if name != "purchase_day"}
@@ -65,24 +65,34 @@ def activity(
     return daily.mutate(active_on=daily.as_of)
 
 
-def _owned(table: ir.Table, owners: ir.Table, named: ir.Value) -> ir.Table:
-    return table.mutate(node=named).inner_join(owners, "node")
+def _owned(table: ir.Table, owners: ir.Table, nodes: Sequence[ir.Value]) -> ir.Table:
+    """Put the customer beside each row: that of the first of its identifiers that is somebody's."""
+    places = {f"_node_{place}": value for place, value in enumerate(nodes)}
+    joined = table.mutate(**places)
+    for place, name in enumerate(places):
+        whose = owners.select(**{name: owners.node, f"_owner_{place}": owners.customer_id})
+        joined = joined.left_join(whose, name).drop(f"{name}_right")
+    found = joined.mutate(customer_id=ibis.coalesce(*[joined[f"_owner_{place}"] for place in range(len(places))]))
+    return found.filter(found.customer_id.notnull())
 
 
-def _order_node(orders: ir.Table, shops: Sequence[str]) -> ir.Value:
-    """An order belongs to its account; a guest's to the e-mail address."""
-    return ibis.coalesce(
-        account(orders.customer_ref, orders.source, shops),
-        node("email", normalise.email(orders.email)),
-    )
+def _nodes(table: ir.Table, scopes: Scopes) -> list[ir.Value]:
+    """Return the identifiers of each row, the surest first: the account, the address, the device."""
+    found: list[ir.Value] = []
+    if "customer_ref" in table.columns:
+        found.append(scopes.account(table.customer_ref, table.source))
+    if "email" in table.columns:
+        found.append(node("email", normalise.email(table.email)))
+    if "client_id" in table.columns:
+        found.append(node("client_id", normalise.reference(table.client_id)))
+    return found
 
 
-def _event_node(events: ir.Table, shops: Sequence[str]) -> ir.Value:
-    return ibis.coalesce(
-        account(events.customer_ref, events.source, shops),
-        node("email", normalise.email(events.email)),
-        node("client_id", normalise.reference(events.client_id)),
-    )
+def fact_days(raw: Events, moved: ir.Table, scopes: Scopes) -> ir.Table:
+    """Return the days with facts of the identifiers in ``moved`` (``node``): as_of."""
+    tables = (raw.orders, raw.email_events, raw.web_activity, raw.tickets, raw.events)
+    parts = [table.select("as_of", node=named) for table in tables for named in _nodes(table, scopes)]
+    return ibis.union(*parts).semi_join(moved, "node").select("as_of").distinct()
 
 
 def _orders(orders: ir.Table) -> ir.Table:
@@ -111,15 +121,9 @@ def _email(events: ir.Table) -> ir.Table:
     return daily.mutate(email_sent=ibis.greatest(daily.sent, daily.delivered)).drop("sent", "delivered")
 
 
-def web_days(web: ir.Table, owners: ir.Table, shops: Sequence[str]) -> ir.Table:
+def web_days(web: ir.Table, owners: ir.Table, scopes: Scopes) -> ir.Table:
     """Return whose web activity there is on which day: as_of, customer_id."""
-    return _owned(web, owners, _web_node(web, shops)).select("as_of", "customer_id").distinct()
-
-
-def _web_node(web: ir.Table, shops: Sequence[str]) -> ir.Value:
-    return ibis.coalesce(
-        account(web.customer_ref, web.source, shops), node("client_id", normalise.reference(web.client_id))
-    )
+    return _owned(web, owners, _nodes(web, scopes)).select("as_of", "customer_id").distinct()
 
 
 def _web(owned: ir.Table, tracking: ir.Table, *, tracking_default: Literal["granted", "denied"]) -> ir.Table:

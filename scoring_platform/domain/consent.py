@@ -8,19 +8,17 @@ Belongs here: decisions to states. Does not belong here: the gate that sending p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.domain import normalise
-from scoring_platform.domain.identity import account, node
+from scoring_platform.domain.identity import Scopes, node
 
 _COLUMNS = ("source", "channel", "purpose", "status", "occurred_at", "node", "decided_on")
 
 
 def decisions(
-    consents: ir.Table, email_events: ir.Table, contacts: ir.Table, *, owners: ir.Table, shops: Sequence[str]
+    consents: ir.Table, email_events: ir.Table, contacts: ir.Table, *, owners: ir.Table, scopes: Scopes
 ) -> ir.Table:
     """Return every decision of a known customer.
 
@@ -29,18 +27,18 @@ def decisions(
         email_events: raw_email_events with ``as_of``; unsubscribes and complaints revoke.
         contacts: raw_crm_contacts with ``changed_on``; an opt-out revokes.
         owners: Identifier to customer (``node``, ``customer_id``, ``first_seen_on``).
-        shops: Sources with customer ids of their own; other systems name those of the first.
+        scopes: Whose numbers are meant.
 
     Returns:
         Columns customer_id, source, channel, purpose, status, occurred_at, decided_on.
     """
-    every = ibis.union(_given(consents, shops), _left(email_events), _opted_out(contacts))
+    every = ibis.union(_given(consents, scopes), _left(email_events), _opted_out(contacts, scopes))
     return _of_known(every, owners)
 
 
-def given(consents: ir.Table, *, owners: ir.Table, shops: Sequence[str]) -> ir.Table:
+def given(consents: ir.Table, *, owners: ir.Table, scopes: Scopes) -> ir.Table:
     """Return the decisions in raw_consents alone, as ``decisions`` does: enough for what no e-mail can revoke."""
-    return _of_known(_given(consents, shops), owners)
+    return _of_known(_given(consents, scopes), owners)
 
 
 def _of_known(every: ir.Table, owners: ir.Table) -> ir.Table:
@@ -53,10 +51,10 @@ def _of_known(every: ir.Table, owners: ir.Table) -> ir.Table:
     )
 
 
-def _given(consents: ir.Table, shops: Sequence[str]) -> ir.Table:
+def _given(consents: ir.Table, scopes: Scopes) -> ir.Table:
     is_email = consents.subject.contains("@") | consents.subject.contains("＠")
     subject = is_email.ifelse(
-        node("email", normalise.email(consents.subject)), account(consents.subject, consents.source, shops)
+        node("email", normalise.email(consents.subject)), scopes.account(consents.subject, consents.source)
     )
     return consents.mutate(node=subject, decided_on=consents.as_of).select(_COLUMNS)
 
@@ -66,9 +64,9 @@ def _left(email_events: ir.Table) -> ir.Table:
     return _revoked(left, node("email", normalise.email(left.email)), left.occurred_at, on=left.as_of)
 
 
-def _opted_out(contacts: ir.Table) -> ir.Table:
+def _opted_out(contacts: ir.Table, scopes: Scopes) -> ir.Table:
     out = contacts.filter(contacts.opt_out)
-    return _revoked(out, node("crm_id", normalise.reference(out.crm_id), out.source), out.updated_at, on=out.changed_on)
+    return _revoked(out, scopes.contact(out.crm_id, out.source), out.updated_at, on=out.changed_on)
 
 
 def _revoked(table: ir.Table, who: ir.Value, at: ir.Value, *, on: ir.Value) -> ir.Table:

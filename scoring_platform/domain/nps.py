@@ -5,26 +5,24 @@ Belongs here: answers to rows of nps_responses. Does not belong here: themes, mo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.domain import normalise
-from scoring_platform.domain.identity import account, node
+from scoring_platform.domain.identity import Scopes, node
 
 PROMOTER_FROM = 9
 PASSIVE_FROM = 7
 
 
-def responses(raw: ir.Table, owners: ir.Table, days: ir.Table, *, shops: Sequence[str]) -> ir.Table:
+def responses(raw: ir.Table, owners: ir.Table, days: ir.Table, *, scopes: Scopes) -> ir.Table:
     """Return every answer up to each day in its latest revision, matched to a customer where known.
 
     Args:
         raw: raw_nps_responses of all days up to the last, with ``as_of``.
-        owners: Identifier to customer (``node``, ``customer_id``).
+        owners: Identifier to customer (``node``, ``customer_id``, ``first_seen_on``).
         days: Days to compute.
-        shops: Sources with customer ids of their own; other systems name those of the first.
+        scopes: Whose numbers are meant.
     """
     answers = raw.drop("as_of")
     known = days.join(answers, answers.survey_date <= days.as_of)
@@ -33,10 +31,11 @@ def responses(raw: ir.Table, owners: ir.Table, days: ir.Table, *, shops: Sequenc
             group_by=["as_of", "source", "response_id"],
             order_by=[ibis.desc(known.revision), ibis.desc(known.survey_date)],
         ),
-        node=_identity(known, shops),
+        node=_identity(known, scopes),
     )
     latest = ranked.filter(ranked._rank == 0)
-    matched = latest.left_join(owners, "node")
+    # On a day before the person was known the answer was nobody's, in whatever run that day is computed.
+    matched = latest.left_join(owners, [latest.node == owners.node, owners.first_seen_on <= latest.as_of])
     return matched.mutate(nps_segment=segment(matched.nps_score), themes=ibis.literal([], type="array<string>"))
 
 
@@ -50,10 +49,12 @@ def segment(score: ir.IntegerValue) -> ir.StringValue:
     )
 
 
-def _identity(answers: ir.Table, shops: Sequence[str]) -> ir.Value:
+def _identity(answers: ir.Table, scopes: Scopes) -> ir.Value:
     key = answers.identity_key
     return ibis.cases(
         (answers.identity_kind == "email", node("email", normalise.email(key))),
-        (answers.identity_kind == "customer_id", account(key, answers.source, shops)),
+        (answers.identity_kind == "customer_id", scopes.account(key, answers.source)),
+        (answers.identity_kind == "account_number", node("account_number", normalise.reference(key))),
+        (answers.identity_kind == "crm_id", scopes.contact(key, answers.source)),
         else_=ibis.null(str),
     )

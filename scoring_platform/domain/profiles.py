@@ -5,7 +5,6 @@ Belongs here: putting measures, attributes and consent side by side. Does not be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,7 +13,7 @@ import ibis.expr.types as ir
 
 from scoring_platform.contracts.columns import MONEY
 from scoring_platform.domain import normalise
-from scoring_platform.domain.identity import account, node
+from scoring_platform.domain.identity import Scopes
 from scoring_platform.domain.measures import counts, latest_answers, purchases
 
 WINDOW_DAYS = 365
@@ -96,6 +95,7 @@ def _finished(joined: ir.Table, lake_start: date) -> ir.Table:
     return filled.mutate(
         email=filled.account_email.fill_null(filled.known_email),
         average_order_value=(filled.orders > 0).ifelse(value, None),
+        attributes=filled.attributes.fill_null("{}"),
         order_days_365d=filled.window_order_days,
         net_spend_365d=filled.window_net_spend,
         consent_email_marketing=filled.consent_email_marketing.fill_null("unknown"),
@@ -105,7 +105,7 @@ def _finished(joined: ir.Table, lake_start: date) -> ir.Table:
 
 
 def _attributes(known: Known) -> ir.Table:
-    """Region, locale and address of the account changed last."""
+    """Region, locale, address and further attributes of the account changed last."""
     accounts = known.customers.inner_join(known.owners, "node")
     accounts = accounts.mutate(address=normalise.email(accounts.email))
     order = [ibis.desc(accounts.updated_at), accounts.node]
@@ -118,6 +118,7 @@ def _attributes(known: Known) -> ir.Table:
     return ranked.group_by(["as_of", "customer_id"]).aggregate(
         region=ranked.region.max(where=ranked._any == 0),
         locale=ranked.locale.max(where=ranked._any == 0),
+        attributes=ranked.attributes.max(where=ranked._any == 0),
         account_email=ranked.address.max(where=ranked._addressed == 0),
     )
 
@@ -151,11 +152,11 @@ def _consent(states: ir.Table, *, channel: str, purpose: str, name: str) -> ir.T
     return chosen.select("as_of", "customer_id", **{name: chosen.state})
 
 
-def account_node(customers: ir.Table, shops: Sequence[str]) -> ir.Table:
+def account_node(customers: ir.Table, scopes: Scopes) -> ir.Table:
     """Return raw_customers with the ``node`` of each account."""
-    return customers.mutate(node=account(customers.customer_ref, customers.source, shops))
+    return customers.mutate(node=scopes.account(customers.customer_ref, customers.source))
 
 
-def contact_node(contacts: ir.Table) -> ir.Table:
+def contact_node(contacts: ir.Table, scopes: Scopes) -> ir.Table:
     """Return raw_crm_contacts with the ``node`` of each contact."""
-    return contacts.mutate(node=node("crm_id", normalise.reference(contacts.crm_id), contacts.source))
+    return contacts.mutate(node=scopes.contact(contacts.crm_id, contacts.source))

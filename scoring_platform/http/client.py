@@ -28,8 +28,19 @@ from scoring_platform.errors import (
     SourceError,
     TransientError,
 )
+from scoring_platform.http.bodies import read_whole
+from scoring_platform.http.clocks import note_clock
 from scoring_platform.http.limits import RateLimit
-from scoring_platform.http.verdict import Verdict, body_of, default_verdict, fit_words, is_html, vendor_words
+from scoring_platform.http.reasons import sent_elsewhere, why_unanswered
+from scoring_platform.http.verdict import (
+    Verdict,
+    body_of,
+    default_verdict,
+    fit_words,
+    is_html,
+    reasons_in,
+    vendor_words,
+)
 
 OK = frozenset({200, 201, 202, 204})
 """Statuses that count as success unless a call says otherwise."""
@@ -38,6 +49,7 @@ MAX_WAIT = 60.0
 """Seconds one wait may take at most; a vendor that asks for more ends the call."""
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_NOT_THERE = frozenset({httpx.codes.NOT_FOUND, httpx.codes.GONE})
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 _log = logging.getLogger(__name__)
@@ -188,7 +200,7 @@ class ApiClient:
                     return self._attempt(request, call)
         except _Repeat as last:
             # The chain would show the inner signal first; the cause that matters is in the message.
-            raise last.final from last.__cause__
+            raise self._given_up(last.final) from last.__cause__
         msg = f"{self.system} was never called at {call.name}: attempts must be at least 1, not {self._attempts}"
         raise ConfigurationError(msg)
 
@@ -196,9 +208,10 @@ class ApiClient:
         if self._rate is not None:
             self._rate.take()
         try:
-            response = self._http.send(request)
+            response = read_whole(self._http.send(request, stream=True), system=self.system)
         except httpx.RequestError as error:
             raise self._unanswered(error, call) from error
+        note_clock(response.headers)
         verdict = self._classify(response) if self._classify else None
         verdict = verdict or default_verdict(response, call.ok)
         if verdict.kind != "ok":
@@ -208,6 +221,7 @@ class ApiClient:
 
     def _checked(self, answer: Answer, call: _Call) -> Answer:
         if call.check is None:
+            self._refuse_error_inside(answer, call)
             return answer
         try:
             call.check(answer)
@@ -228,12 +242,17 @@ class ApiClient:
         msg = f"{self.system} answered {got} instead of JSON at {call.name}; check the endpoint if it stays so"
         raise self._again(PermanentError(msg), call, msg=msg)
 
+    def _refuse_error_inside(self, answer: Answer, call: _Call) -> None:
+        """Take an error in a success for what it is: read as data it would look like the end of a listing."""
+        error = answer.json.get("error") if isinstance(answer.json, dict) else None
+        if error:
+            words = fit_words(reasons_in(answer.json))
+            msg = f"{self.system} answered {answer.status} with an error at {call.name}: {words or 'no reason given'}"
+            raise self._again(PermanentError(msg), call, msg=msg)
+
     def _unanswered(self, error: httpx.RequestError, call: _Call) -> Exception:
-        if isinstance(error, httpx.TimeoutException):
-            reason = f"did not answer within {self._timeout:g} s"
-        else:
-            reason = f"broke the connection ({type(error).__name__})"
-        msg = f"{self.system} {reason} at {call.name}"
+        reason, advice = why_unanswered(error, error.request.url.host, timeout=self._timeout)
+        msg = f"{self.system} {reason} at {call.name}" + (f"; {advice}" if advice else "")
         if isinstance(error, _NOT_SENT):
             return _Repeat(TransientError(msg), None)
         return self._again(TransientError(msg), call, msg=msg)
@@ -251,13 +270,26 @@ class ApiClient:
         if verdict.kind == "exhausted":
             return BudgetExhaustedError(f"{msg}. The daily allowance is used up; run again after its reset")
         if verdict.kind == "permanent":
-            return PermanentError(msg)
+            return PermanentError(f"{msg}{self._whereabouts(response)}")
         if verdict.wait is not None and verdict.wait > self._max_wait:
-            longer = f"{msg}; asked to wait {verdict.wait:.0f} s, longer than the {self._max_wait:g} s allowed"
-            return TransientError(longer)
+            msg += f"; asked to wait {verdict.wait:.0f} s, longer than the {self._max_wait:g} s allowed"
+            return TransientError(f"{msg}; run again after that")
         if verdict.kind == "throttled":
             return _Repeat(TransientError(msg), verdict.wait)
         return self._again(TransientError(msg), call, msg=msg, wait=verdict.wait)
+
+    def _given_up(self, final: SourceError) -> SourceError:
+        # A vendor's own subclass carries its message already.
+        if type(final) is not TransientError:
+            return final
+        return TransientError(f"{final}; still so after {self._attempts} attempts: run again later")
+
+    def _whereabouts(self, response: httpx.Response) -> str:
+        """What to look at when the address itself seems wrong."""
+        keys = f"the endpoint and the names and ids of {self.system} in scoring.yaml"
+        if response.is_redirect:
+            return f". It sends calls on to {sent_elsewhere(response)}, which are not followed: check {keys}"
+        return f". Check {keys}" if response.status_code in _NOT_THERE else ""
 
     def _advice(self, response: httpx.Response) -> str:
         variables = self._variables or f"SCORING_{self.system}_…".upper()

@@ -77,11 +77,14 @@ def body_of(response: httpx.Response) -> Any:
 def vendor_words(response: httpx.Response) -> str:
     """Return the vendor's reason on one line, at most 300 characters, e-mail addresses masked."""
     body = body_of(response)
-    if body is None:
-        words = "" if is_html(response) else response.text
-    else:
-        words = "; ".join(dict.fromkeys(_reasons(body, depth=4)))
-    return fit_words(words)
+    if body is not None:
+        return fit_words(reasons_in(body))
+    return "" if is_html(response) else fit_words(response.text)
+
+
+def reasons_in(body: Any) -> str:
+    """Return the reasons that a JSON body names, whatever its shape."""
+    return "; ".join(dict.fromkeys(_reasons(body, depth=4)))
 
 
 def fit_words(words: str) -> str:

@@ -117,7 +117,7 @@ INBOX = Table(
     Column("event", JSON, nullable=False),
     Column("processed_at", UtcInstant),
     UniqueConstraint("kind", "provider", "key", name="inbox_once"),
-    Index("inbox_by_arrival", "kind", "provider", "received_at"),
+    Index("inbox_by_arrival", "kind", "provider", "received_at", "id"),
 )
 
 DEAD_LETTERS = Table(
@@ -126,9 +126,23 @@ DEAD_LETTERS = Table(
     Column("id", Integer, primary_key=True),
     Column("kind", String(16), nullable=False),
     Column("provider", String(64), nullable=False),
+    Column("key", String(64), nullable=False),
     Column("received_at", UtcInstant, nullable=False),
     Column("reason", Text, nullable=False),
     Column("body", Text, nullable=False),
+    UniqueConstraint("kind", "provider", "key", name="dead_letters_once"),
+)
+
+MERGES = Table(
+    "identity_merges",
+    METADATA,
+    Column("merge_id", String(16), primary_key=True),
+    Column("former_id", String(64), nullable=False),
+    Column("customer_id", String(64), nullable=False),
+    Column("merged_on", Date, nullable=False),
+    Column("links", JSON, nullable=False),
+    Column("recorded_at", UtcInstant, nullable=False),
+    Column("undone_at", UtcInstant),
 )
 
 LEASES = Table(

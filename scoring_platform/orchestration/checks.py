@@ -21,6 +21,7 @@ CONTRACT = "contract"
 QUARANTINE_SHARE = "quarantine_share"
 NOT_EMPTY = "extract_not_empty"
 NO_QUARANTINE = "no_quarantined_rows"
+NO_SHARED = "no_shared_identifiers"
 HISTORY = "history_complete"
 ALL_ACKNOWLEDGED = "all_acknowledged"
 
@@ -94,6 +95,26 @@ def contract_failed(audit: Audit, *, run_days: Sequence[date]) -> dg.AssetCheckR
         severity=dg.AssetCheckSeverity.ERROR,
         description=audit.describe(),
         metadata=metadata,
+    )
+
+
+def shared_spec(table: Table, partitions: dg.PartitionsDefinition) -> dg.AssetCheckSpec:
+    """Return the check that no identifier is shared by so many that it can be nobody's."""
+    description = "No mailbox, number or device is used by many people (a warning: such identifiers link nobody)."
+    return _spec(table, NO_SHARED, description, blocking=False, partitions=partitions)
+
+
+def shared_result(table: Table, set_aside: Mapping[str, int]) -> dg.AssetCheckResult:
+    """Return whether every identifier could be used; ``set_aside`` counts those that link nobody by reason."""
+    count = sum(set_aside.values())
+    rows = [{"identifiers": number, "reason": reason} for reason, number in set_aside.items()]
+    return dg.AssetCheckResult(
+        passed=not count,
+        check_name=NO_SHARED,
+        asset_key=table.name,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{count} identifiers link nobody; see lake/quarantine/{table.name}" if count else None,
+        metadata={"reasons": records(rows)} if count else {},
     )
 
 

@@ -34,7 +34,7 @@ def explanation(engine: DuckDBEngine, settings: Settings, customer: str, *, day:
     Args:
         engine: The engine.
         settings: Settings of this home.
-        customer: Customer id, or any e-mail address known of the customer.
+        customer: Customer id, or any address, account number or id of shop or CRM known of the customer.
         day: A published day.
 
     Raises:
@@ -49,6 +49,7 @@ def explanation(engine: DuckDBEngine, settings: Settings, customer: str, *, day:
     return {
         "customer_id": customer_id,
         "day": day,
+        "identifiers": _identifiers(engine, customer_id, day),
         "segment": segment["segment"],
         "entered_on": segment["entered_on"],
         "total_score": scores["total_score"],
@@ -71,6 +72,10 @@ def in_words(found: dict[str, Any], settings: Settings) -> str:
         f"{found['customer_id']}  {found['day']}",
         f"{'セグメント' if japanese else 'Segment'}: {label} ({found['segment']}) {entered}",
         f"{'総合スコア' if japanese else 'Total score'}: {total}",
+    ]
+    lines += [
+        f"  {one['id_kind']} {one['id_value']} ({one['source']}, {one['rule']}, {one['first_seen_on']})"
+        for one in found["identifiers"]
     ]
     for part, points in found["parts"].items():
         lines.append(f"  {points / 100:6.2f}  {_PART_NAMES[part][language]}: {found['evidence'][part]}")
@@ -95,6 +100,14 @@ def _evidence(profile: dict[str, Any], scores: dict[str, Any], *, window: int) -
     }
 
 
+def _identifiers(engine: DuckDBEngine, customer_id: str, day: date) -> list[dict[str, Any]]:
+    """Every identifier of the customer, where it was seen and why it is theirs."""
+    identities = engine.read(contract_of("customer_identities"), [day])
+    own = identities.filter(identities.customer_id == customer_id).order_by("first_seen_on", "id_kind", "id_value")
+    found: list[dict[str, Any]] = own.drop("customer_id", "as_of").to_pyarrow().to_pylist()
+    return found
+
+
 def _customer_id(engine: DuckDBEngine, customer: str, day: date) -> str:
     table = contract_of("customer_identities")
     identities = engine.read(table, [day])
@@ -102,12 +115,12 @@ def _customer_id(engine: DuckDBEngine, customer: str, day: date) -> str:
     named = identities.filter(
         (identities.customer_id == wanted)
         | ((identities.id_kind == "email") & (identities.id_value == normalise.email(ibis.literal(wanted))))
-        | ((identities.id_kind == "customer_ref") & (identities.id_value == wanted))
+        | (identities.id_kind.isin(["customer_ref", "account_number", "crm_id"]) & (identities.id_value == wanted))
     )
     found = named.select("customer_id").distinct().to_pyarrow().to_pydict()["customer_id"]
     if len(found) != 1:
         why = "nobody is" if not found else f"{len(found)} customers are"
-        msg = f"{why} known by that customer id, e-mail address or shop's customer id on {day}"
+        msg = f"{why} known by that customer id, e-mail address, account number or id of shop or CRM on {day}"
         raise ConfigurationError(msg)
     return str(found[0])
 

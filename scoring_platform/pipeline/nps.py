@@ -5,11 +5,11 @@ from __future__ import annotations
 import ibis.expr.types as ir
 
 from scoring_platform.domain import nps
-from scoring_platform.pipeline.profile import owners
+from scoring_platform.pipeline.identities import owners
 from scoring_platform.pipeline.step import Step
 
 
 def nps_responses(step: Step) -> ir.Table:
     """Every answer up to each of the run's days in its latest revision."""
     raw = step.everything("raw_nps_responses", last=step.last)
-    return nps.responses(raw, owners(step), step.days_table(), shops=step.settings.shops)
+    return nps.responses(raw, owners(step), step.days_table(), scopes=step.scopes)

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from zoneinfo import ZoneInfo
 
 import ibis.expr.types as ir
 
-from scoring_platform.domain import consent, identity, profiles
-from scoring_platform.domain.activity import Events, activity, web_days
+from scoring_platform.domain import consent, profiles
+from scoring_platform.domain.activity import Events, activity, fact_days, web_days
+from scoring_platform.domain.identity import owners as owners_of
 from scoring_platform.domain.measures import with_current_ids
+from scoring_platform.domain.minting import merged_ids, regrouped, united
 from scoring_platform.errors import HistoryError
-from scoring_platform.ingest.judging import local_day
+from scoring_platform.pipeline.identities import owners, with_day
 from scoring_platform.pipeline.step import Step, span
 
 ACTIVITY_INPUTS = (
@@ -30,32 +31,6 @@ _CONSENTS = "raw_consents"
 EVENT_TABLES = (*ACTIVITY_INPUTS, "raw_order_items", "raw_nps_responses")
 
 
-def customer_identities(step: Step) -> ir.Table:
-    """Today's graph over all published days, cut to what had been seen by each day."""
-    records = identity.Records(
-        orders=step.everything("raw_orders"),
-        customers=_with_day(step, step.newest("raw_customers"), created_on="created_at"),
-        email_events=step.everything("raw_email_events"),
-        web_activity=step.everything("raw_web_activity"),
-        tickets=step.everything("raw_support_tickets"),
-        events=step.everything("raw_events"),
-        contacts=_with_day(step, step.newest("raw_crm_contacts"), created_on="created_at"),
-        responses=step.everything("raw_nps_responses"),
-        shops=step.settings.shops,
-        web_introduces=step.config.consent.tracking_default == "granted",
-    )
-    minted = identity.owners(step.newest("customer_identities"), step.settings.shops)
-    graph = step.engine.materialise(identity.resolve(records, minted, materialise=step.engine.materialise))
-    days = step.days_table()
-    return days.join(graph, graph.first_seen_on <= days.as_of)
-
-
-def owners(step: Step) -> ir.Table:
-    """Return which customer each identifier belongs to, by the graph of the run's last day: node, customer_id."""
-    identities = step.read("customer_identities", [step.last])
-    return step.engine.materialise(identity.owners(identities, step.settings.shops))
-
-
 def customer_activity(step: Step, days: Sequence[date]) -> ir.Table:
     """Daily facts of ``days`` under today's graph.
 
@@ -63,27 +38,21 @@ def customer_activity(step: Step, days: Sequence[date]) -> ir.Table:
         HistoryError: A raw day since ``history_start`` is missing.
     """
     owned = owners(step)
-    shops = step.settings.shops
-    events = Events(
-        orders=step.read("raw_orders", days),
-        email_events=step.read("raw_email_events", days),
-        web_activity=step.read("raw_web_activity", days),
-        tickets=step.read("raw_support_tickets", days),
-        events=step.read("raw_events", days),
-    )
+    events = _events(step, days)
     consents = step.everything("raw_consents", last=days[-1])
     decided = step.engine.materialise(
-        consent.given(consents.filter(consents.channel == "web"), owners=owned, shops=shops)
+        consent.given(consents.filter(consents.channel == "web"), owners=owned, scopes=step.scopes)
     )
-    tracked = step.engine.materialise(consent.states(decided, web_days(events.web_activity, owned, shops)))
-    return activity(events, owned, tracked, shops=shops, tracking_default=step.config.consent.tracking_default)
+    tracked = step.engine.materialise(consent.states(decided, web_days(events.web_activity, owned, step.scopes)))
+    default = step.config.consent.tracking_default
+    return activity(events, owned, tracked, scopes=step.scopes, tracking_default=default)
 
 
 def activity_days(step: Step) -> list[date]:
     """Return the days of activity to compute.
 
-    These are the run's, those missing before, those whose raw days changed, and those from the first day on which a
-    tracking decision or the owner of an identifier is another than it was.
+    These are the run's, those missing before, those whose raw days changed, those from the first day on which a
+    tracking decision is another than it was, and those with facts of identifiers that are somebody else's now.
     """
     history = span(step.config.history_start, step.last)
     published = set(step.lake.days("customer_activity", last=step.last))
@@ -91,21 +60,39 @@ def activity_days(step: Step) -> list[date]:
     then = {day: _recorded_inputs(step, day) if day in published else {} for day in history}
     wanted = {day for day in history if day not in published or now[day] != then[day]}
     decided = [day for day in history if now[day].get(_CONSENTS) != then[day].get(_CONSENTS)]
-    first = min([*decided[:1], *_regrouped_on(step)], default=step.last)
-    return sorted(wanted | set(step.days) | {day for day in history if day >= first})
+    since = {day for day in history if decided and day >= decided[0]}
+    return sorted(wanted | set(step.days) | since | _days_of_others(step))
 
 
-def _regrouped_on(step: Step) -> list[date]:
-    """Return the first day with facts of an identifier that belonged to nobody, or to somebody else, until now."""
+def _days_of_others(step: Step) -> set[date]:
+    """Return the published days with facts that are somebody else's now than when the day was computed."""
     before = step.lake.latest("customer_activity", last=step.days[0] - timedelta(days=1))
     if before is None or step.lake.version_id("customer_identities", before) is None:
-        return []
-    now = step.read("customer_identities", [step.last])
-    moved = identity.regrouped(
-        now.filter(now.first_seen_on <= before), step.read("customer_identities", [before]), step.settings.shops
+        return set()
+    now, then = (
+        step.engine.materialise(owners_of(step.read("customer_identities", [day]), step.scopes))
+        for day in (step.last, before)
     )
-    found: list[date] = moved.aggregate(first=moved.first_seen_on.min()).to_pyarrow()["first"].to_pylist()
-    return [day for day in found if day is not None]
+    days: set[date] = set()
+    for nodes, tables in ((regrouped(now, then, before), ACTIVITY_INPUTS), (united(now, then), ("raw_web_activity",))):
+        moved = step.engine.materialise(nodes)
+        if moved.count().execute():
+            every = step.lake.days("customer_activity", last=before)
+            found = fact_days(_events(step, every, tables), moved, step.scopes)
+            days |= set(found.to_pyarrow()["as_of"].to_pylist())
+    return days
+
+
+def _events(step: Step, days: Sequence[date], tables: Sequence[str] = ACTIVITY_INPUTS) -> Events:
+    """Read the raw events of ``days``; those not among ``tables`` are empty."""
+    read = {name: step.read(name, days if name in tables else []) for name in ACTIVITY_INPUTS}
+    return Events(
+        orders=read["raw_orders"],
+        email_events=read["raw_email_events"],
+        web_activity=read["raw_web_activity"],
+        tickets=read["raw_support_tickets"],
+        events=read["raw_events"],
+    )
 
 
 def activity_inputs(step: Step, day: date) -> dict[str, str | None]:
@@ -141,8 +128,8 @@ def customer_profiles(step: Step) -> ir.Table:
         identities=step.engine.materialise(identities),
         activity=current_activity(step),
         recent=current_activity(step, first=step.days[0] - timedelta(days=profiles.RECENT_DAYS - 1)),
-        customers=profiles.account_node(step.read("raw_customers", step.days), step.settings.shops),
-        contacts=profiles.contact_node(step.read("raw_crm_contacts", step.days)),
+        customers=profiles.account_node(step.read("raw_customers", step.days), step.scopes),
+        contacts=profiles.contact_node(step.read("raw_crm_contacts", step.days), step.scopes),
         owners=owned,
         responses=step.read("nps_responses", [step.last]),
         consents=step.engine.materialise(consent.states(_decisions(step, owned, last=step.last), days)),
@@ -158,26 +145,18 @@ def current_activity(step: Step, *, first: date | None = None) -> ir.Table:
 
 def merged(step: Step) -> ir.Table:
     """Return ids that no longer stand and who they are now, by the graph of the run's last day."""
-    identities = step.read("customer_identities", [step.last])
-    return step.engine.materialise(identity.merged_ids(identities, step.settings.shops))
+    return step.engine.materialise(merged_ids(owners(step)))
 
 
 def _decisions(step: Step, owned: ir.Table, *, last: date) -> ir.Table:
     found = consent.decisions(
         step.everything("raw_consents", last=last),
         step.everything("raw_email_events", last=last),
-        _with_day(step, step.newest("raw_crm_contacts"), changed_on="updated_at"),
+        with_day(step, step.newest("raw_crm_contacts"), changed_on="updated_at"),
         owners=owned,
-        shops=step.settings.shops,
+        scopes=step.scopes,
     )
     return step.engine.materialise(found)
-
-
-def _with_day(step: Step, table: ir.Table, **columns: str) -> ir.Table:
-    """Put the business day of an instant beside each row; without the instant, the day of the row."""
-    zone = ZoneInfo(step.config.time_zone)
-    days = {name: local_day(table[instant], zone).fill_null(table.as_of) for name, instant in columns.items()}
-    return table.mutate(**days)
 
 
 def _recorded_inputs(step: Step, day: date) -> Mapping[str, str | None]:

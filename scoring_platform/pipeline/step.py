@@ -14,6 +14,7 @@ import ibis.expr.types as ir
 
 from scoring_platform.config.model import ScoringConfig
 from scoring_platform.contracts.catalog import table as contract_of
+from scoring_platform.domain.identity import Scopes
 from scoring_platform.lake.engine import DuckDBEngine
 from scoring_platform.lake.tree import Lake
 from scoring_platform.ledger.store import Ledger
@@ -56,9 +57,9 @@ class Step:
         return self.days[-1]
 
     @property
-    def shop(self) -> str:
-        """Source whose customer ids other systems name."""
-        return self.settings.shops[0]
+    def scopes(self) -> Scopes:
+        """Whose customer ids and CRM records are meant."""
+        return Scopes(self.settings.shops, self.settings.crm_sources)
 
     def for_days(self, days: Sequence[date]) -> Step:
         """Return the same step for other days."""

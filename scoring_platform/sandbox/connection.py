@@ -35,6 +35,7 @@ STOP_SECONDS = 10.0
 
 _ANSWER_SECONDS = 1.0
 _CONTROL_SECONDS = 30.0
+_DELIVERY_SECONDS = 600.0
 _LOOK_EVERY = 0.05
 _LOG_TAIL = 2_000
 _NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -90,6 +91,16 @@ class Endpoint:
         """Start counting requests anew."""
         self._control("DELETE", "requests")
 
+    def deliver_webhooks(self, vendor: str, url: str) -> int:
+        """Let ``vendor`` send what happened since its last delivery to ``url`` on loopback; return how many events.
+
+        Raises:
+            TransientError: The receiver does not take them.
+        """
+        body = {"vendor": vendor, "url": url}
+        answer = self._control("POST", "webhooks", body=body, seconds=_DELIVERY_SECONDS)
+        return int(answer.json()["delivered"])
+
     def answers(self) -> bool:
         """Whether this very server answers within a second; another one may have got its port since."""
         try:
@@ -98,9 +109,11 @@ class Endpoint:
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             return False
 
-    def _control(self, method: str, name: str, *, body: dict[str, Any] | None = None) -> httpx.Response:
+    def _control(
+        self, method: str, name: str, *, body: dict[str, Any] | None = None, seconds: float = _CONTROL_SECONDS
+    ) -> httpx.Response:
         try:
-            answer = _call(method, f"{self.http}/_sandbox/{name}", body=body, seconds=_CONTROL_SECONDS)
+            answer = _call(method, f"{self.http}/_sandbox/{name}", body=body, seconds=seconds)
             answer.raise_for_status()
         except httpx.HTTPError as error:
             msg = f"the sandbox at {self.http} did not take {method} /_sandbox/{name}: {error}"

@@ -1,4 +1,4 @@
-"""The sandbox's control endpoints: health, the clock, faults, the count of requests.
+"""The sandbox's control endpoints: health, the clock, faults, the count of requests, webhooks.
 
 Belongs here: what tests and the platform's launcher ask of the sandbox itself. Does not belong here: vendors.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 from datetime import datetime
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from scoring_platform.sandbox.company import Company
 from scoring_platform.sandbox.days import iso_z
+from scoring_platform.sandbox.event_webhook import EventWebhook, UndeliveredError, is_loopback
 from scoring_platform.sandbox.faults import Fault
 from scoring_platform.sandbox.inbound import fields
 
@@ -26,12 +28,14 @@ def routes(company: Company) -> list[Route]:
         Route("/_sandbox/clock", control.clock, methods=["POST"]),
         Route("/_sandbox/faults", control.faults, methods=["POST", "DELETE"]),
         Route("/_sandbox/requests", control.requests, methods=["GET", "DELETE"]),
+        Route("/_sandbox/webhooks", control.webhooks, methods=["POST"]),
     ]
 
 
 class _Control:
     def __init__(self, company: Company) -> None:
         self._company = company
+        self._webhook = EventWebhook(company)
 
     def health(self, _request: Request) -> Response:
         return JSONResponse({"ok": True, "now": iso_z(self._company.clock.instant()), "pid": os.getpid()})
@@ -59,3 +63,14 @@ class _Control:
             self._company.faults.forget_requests()
             return Response(status_code=204)
         return JSONResponse({"requests": self._company.faults.requests()})
+
+    async def webhooks(self, request: Request) -> Response:
+        asked = await fields(request)
+        url = str(asked.get("url"))
+        if asked.get("vendor") != "sendgrid" or not is_loopback(url):
+            return JSONResponse({"error": "vendor must be sendgrid, and url http:// on loopback"}, status_code=400)
+        try:
+            # In a thread: the receiver may well ask this server something before it answers.
+            return JSONResponse({"delivered": await run_in_threadpool(self._webhook.deliver, url)})
+        except UndeliveredError as error:
+            return JSONResponse({"error": str(error)}, status_code=502)

@@ -1,7 +1,8 @@
 """Trouble made on purpose, and the count of what clients asked.
 
 Belongs here: which requests go wrong, in which way, and the middleware that does it. Does not belong here: a vendor's
-regular refusals (wrong credential, spent allowance), which its own module gives.
+regular refusals (wrong credential, spent allowance), which its own module gives, and how a good answer is spoilt
+(``spoiling``).
 """
 
 from __future__ import annotations
@@ -15,15 +16,38 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-KINDS = ("status", "html", "timeout", "reset", "malformed", "repeat_page", "throttle")
+from scoring_platform.sandbox.spoiling import SPOILING, captured, replay, send_spoilt
+
+KINDS = (
+    "status",
+    "html",
+    "timeout",
+    "reset",
+    "malformed",
+    "repeat_page",
+    "throttle",
+    "exhausted",
+    "empty",
+    "error_body",
+    "redirect",
+    "page_loop",
+    *SPOILING,
+)
 
 _HOLD_SECONDS = 60.0
+_THROTTLED: dict[str, dict[str, Any]] = {
+    "mailchimp": {"title": "TooManyRequests", "status": 429, "detail": "You have exceeded the limit of connections."},
+    "sendgrid": {"errors": [{"message": "too many requests", "field": None, "help": None}]},
+}
+"""Words for "too much" of vendors that simply say so with 429."""
+
 _READING_POSTS = (
     "/graphql.json",
     "/admin/oauth/access_token",
     "/oauth/tokens",
     "/token",
     ":runReport",
+    "/index.php",
     "/batch/read",
     "/search",
     "/api/auth.test",
@@ -40,14 +64,18 @@ class Fault:
         kind: One of ``KINDS``.
         times: How many requests are hit.
         status: HTTP status of ``status`` and ``html``.
-        retry_after: Value of the ``Retry-After`` header, if one is to be sent.
+        retry_after: Value of the ``Retry-After`` header, if one is to be sent: seconds, or an HTTP date.
+        skip: How many matching requests go well before the first is hit.
+        location: Where ``redirect`` sends the client.
     """
 
     path_prefix: str
     kind: str
     times: int = 1
     status: int = 503
-    retry_after: float | None = None
+    retry_after: float | str | None = None
+    skip: int = 0
+    location: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what the middleware could not carry out."""
@@ -63,6 +91,7 @@ class Faults:
     _pending: list[Fault] = field(default_factory=list)
     _seen: Counter[tuple[str, str]] = field(default_factory=Counter)
     _pages: dict[str, tuple[Message, bytes]] = field(default_factory=dict)
+    _loops: dict[str, tuple[Message, bytes]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def add(self, fault: Fault) -> None:
@@ -74,13 +103,17 @@ class Faults:
         """Forget all pending faults."""
         with self._lock:
             self._pending.clear()
+            self._loops.clear()
 
     def take(self, path: str) -> Fault | None:
         """Return the fault that hits a request to ``path`` and count it as done."""
         with self._lock:
             for index, fault in enumerate(self._pending):
-                if path.startswith(fault.path_prefix):
+                if not path.startswith(fault.path_prefix):
+                    continue
+                if fault.skip == 0:
                     return self._use(index, fault)
+                self._pending[index] = replace(fault, skip=fault.skip - 1)
         return None
 
     def count(self, method: str, path: str) -> None:
@@ -109,6 +142,14 @@ class Faults:
     def last_page(self, path: str) -> tuple[Message, bytes] | None:
         """Return the last good answer of ``path``."""
         return self._pages.get(path)
+
+    def keep_loop(self, path: str, head: Message, *, body: bytes) -> None:
+        """Remember the answer that ``path`` gives for ever."""
+        self._loops[path] = (head, body)
+
+    def loop(self, path: str) -> tuple[Message, bytes] | None:
+        """Return the answer that ``path`` gives for ever, once it is known."""
+        return self._loops.get(path)
 
     def _use(self, index: int, fault: Fault) -> Fault:
         if fault.times > 1:
@@ -142,7 +183,7 @@ class FaultMiddleware:
         if fault is None:
             await self._pass_on(path, scope, receive, send)
         else:
-            await self._fail(fault, path, receive, send)
+            await self._fail(fault, scope, receive, send)
 
     async def _pass_on(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         parts: list[Message] = []
@@ -155,7 +196,8 @@ class FaultMiddleware:
         if parts and parts[0].get("status") == 200:
             self._faults.keep_page(path, parts[0], body=b"".join(part.get("body", b"") for part in parts[1:]))
 
-    async def _fail(self, fault: Fault, path: str, receive: Receive, send: Send) -> None:
+    async def _fail(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
         if fault.kind == "timeout":
             await _hold(receive)
         elif fault.kind == "reset":
@@ -164,6 +206,13 @@ class FaultMiddleware:
             await send({"type": "http.response.body", "body": b'{"data":', "more_body": True})
         elif fault.kind == "repeat_page":
             await self._repeat(path, send)
+        elif fault.kind == "page_loop":
+            await self._loop(scope, receive, send)
+        elif fault.kind == "redirect":
+            await _start(send, 302, {"location": fault.location, "content-length": "0"})
+            await send({"type": "http.response.body", "body": b""})
+        elif fault.kind in SPOILING:
+            await send_spoilt(fault.kind, *await captured(self._app, scope, receive), send=send)
         else:
             status, kind, body = _answer(fault, path)
             await _respond(send, status, kind, body, retry_after=fault.retry_after)
@@ -173,9 +222,15 @@ class FaultMiddleware:
         if page is None:
             await _respond(send, 503, "application/json", b'{"error":"no page to repeat yet"}')
             return
-        head, body = page
-        await send(head)
-        await send({"type": "http.response.body", "body": body})
+        await replay(*page, send=send)
+
+    async def _loop(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        page = self._faults.loop(path)
+        if page is None:
+            page = await captured(self._app, scope, receive)
+            self._faults.keep_loop(path, page[0], body=page[1])
+        await replay(*page, send=send)
 
 
 async def _hold(receive: Receive) -> None:
@@ -194,8 +249,11 @@ def _answer(fault: Fault, path: str) -> tuple[int, str, bytes]:
         return fault.status, "text/html", b"<html><body><h1>Service unavailable</h1></body></html>"
     if fault.kind == "malformed":
         return 200, "application/json", b'{"data": [{"id": '
-    if fault.kind == "throttle":
-        status, body = _throttled(path)
+    if fault.kind == "empty":
+        return 200, "application/json", b""
+    wordings = {"throttle": _throttled, "exhausted": _exhausted, "error_body": _error_body}
+    if fault.kind in wordings:
+        status, body = wordings[fault.kind](path)
         return status, "application/json", json.dumps(body).encode()
     text = {"error": {"code": fault.status, "message": "made to fail"}}
     return fault.status, "application/json", json.dumps(text).encode()
@@ -203,7 +261,7 @@ def _answer(fault: Fault, path: str) -> tuple[int, str, bytes]:
 
 def _throttled(path: str) -> tuple[int, dict[str, Any]]:
     vendor = path.split("/")[1]
-    if vendor == "shopify":
+    if vendor == "shopify" and path.endswith("/graphql.json"):
         throttle: dict[str, Any] = {"maximumAvailable": 2000.0, "currentlyAvailable": 0, "restoreRate": 100.0}
         cost = {"requestedQueryCost": 10, "actualQueryCost": None, "throttleStatus": throttle}
         error: dict[str, Any] = {"message": "Throttled", "extensions": {"code": "THROTTLED"}}
@@ -223,15 +281,42 @@ def _throttled(path: str) -> tuple[int, dict[str, Any]]:
         }
     if vendor == "slack":
         return 429, {"ok": False, "error": "ratelimited"}
-    return 429, {"error": "APIRateLimitExceeded", "description": "Number of allowed API requests exceeded"}
+    if vendor == "intercom":
+        refusal = {"code": "rate_limit_exceeded", "message": "Rate limit exceeded"}
+        return 429, {"type": "error.list", "request_id": None, "errors": [refusal]}
+    usual = {"error": "APIRateLimitExceeded", "description": "Number of allowed API requests exceeded"}
+    return 429, _THROTTLED.get(vendor, usual)
+
+
+def _exhausted(path: str) -> tuple[int, dict[str, Any]]:
+    """Word a spent daily allowance, for the vendors that have one."""
+    vendor = path.split("/")[1]
+    if vendor == "ga4":
+        words = "Exhausted property tokens per day. These quota tokens will return in under 24 hours."
+        return 429, {"error": {"code": 429, "message": words, "status": "RESOURCE_EXHAUSTED"}}
+    if vendor == "hubspot":
+        words = "You have reached your daily limit."
+        return 429, {"status": "error", "message": words, "errorType": "RATE_LIMIT", "policyName": "DAILY"}
+    return 429, {"error": "DailyLimitExceeded", "message": "The daily limit is used up."}
+
+
+def _error_body(path: str) -> tuple[int, dict[str, Any]]:
+    """Word an error that comes as a success."""
+    vendor = path.split("/")[1]
+    if vendor == "shopify":
+        error = {"message": "Field 'x' doesn't exist", "extensions": {"code": "undefinedField"}}
+        return 200, {"errors": [error]}
+    if vendor == "slack":
+        return 200, {"ok": False, "error": "fatal_error"}
+    return 200, {"result": "error", "message": "made to fail", "error": {"code": 500, "message": "made to fail"}}
 
 
 async def _respond(
-    send: Send, status: int, content_type: str, body: bytes, *, retry_after: float | None = None
+    send: Send, status: int, content_type: str, body: bytes, *, retry_after: float | str | None = None
 ) -> None:
     headers = {"content-type": content_type, "content-length": str(len(body))}
     if retry_after is not None:
-        headers["retry-after"] = f"{retry_after:g}"
+        headers["retry-after"] = retry_after if isinstance(retry_after, str) else f"{retry_after:g}"
     await _start(send, status, headers)
     await send({"type": "http.response.body", "body": body})
 

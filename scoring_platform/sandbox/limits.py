@@ -19,8 +19,13 @@ class Limits:
     shopify_bucket: float = 60_000.0
     shopify_restore_per_second: float = 2_000.0
     shopify_query_cost: int = 1_000
+    shopify_bulk_looks: int = 0
+    woocommerce_per_minute: int = 60_000
     klaviyo_per_minute: int = 3_500
+    mailchimp_connections: int = 10
+    sendgrid_per_minute: int = 600
     zendesk_per_minute: int = 600
+    intercom_per_ten_seconds: int = 1_600
     formbricks_per_minute: int = 600
     hubspot_per_ten_seconds: int = 190
 

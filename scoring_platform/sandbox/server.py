@@ -24,7 +24,22 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
-from scoring_platform.sandbox import control, formbricks, ga4, hubspot, klaviyo, shopify, slack, smtp, zendesk
+from scoring_platform.sandbox import (
+    control,
+    formbricks,
+    ga4,
+    hubspot,
+    intercom,
+    klaviyo,
+    mailchimp,
+    matomo,
+    sendgrid,
+    shopify,
+    slack,
+    smtp,
+    woocommerce,
+    zendesk,
+)
 from scoring_platform.sandbox.company import Company
 from scoring_platform.sandbox.connection import ALREADY_RUNNING
 from scoring_platform.sandbox.faults import FaultMiddleware
@@ -36,9 +51,14 @@ _HOST = "127.0.0.1"
 _TICKS_PER_SECOND = 10
 _VENDORS = {
     "shopify": shopify.routes,
+    "woocommerce": woocommerce.routes,
     "klaviyo": klaviyo.routes,
+    "mailchimp": mailchimp.routes,
+    "sendgrid": sendgrid.routes,
     "ga4": ga4.routes,
+    "matomo": matomo.routes,
     "zendesk": zendesk.routes,
+    "intercom": intercom.routes,
     "formbricks": formbricks.routes,
     "hubspot": hubspot.routes,
     "slack": slack.routes,

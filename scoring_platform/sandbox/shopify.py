@@ -1,13 +1,13 @@
-"""The shop: orders and customers over the Admin GraphQL API.
+"""The shop: orders, customers and abandoned checkouts over the Admin GraphQL API.
 
-Belongs here: access tokens, the GraphQL endpoint, query cost. Does not belong here: nodes and pages, which have their
-own modules.
+Belongs here: access tokens, the GraphQL endpoint, query cost. Does not belong here: nodes, pages, checkouts and bulk
+operations, which have their own modules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,27 +33,50 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from scoring_platform.sandbox.company import Company
-from scoring_platform.sandbox.inbound import fields
+from scoring_platform.sandbox.inbound import fields, vendor_base
 from scoring_platform.sandbox.limits import LeakyBucket
 from scoring_platform.sandbox.people import FIRST_REF
 from scoring_platform.sandbox.population import Books
+from scoring_platform.sandbox.shopify_bulk import Operations
+from scoring_platform.sandbox.shopify_carts import Carts, checkout_node
 from scoring_platform.sandbox.shopify_nodes import SHOP, Node, customer_node, line_node, metafield_node, order_node
-from scoring_platform.sandbox.shopify_pages import connection, lines_connection, span_of
+from scoring_platform.sandbox.shopify_pages import (
+    MOST_PER_PAGE,
+    connection,
+    connection_by_number,
+    lines_connection,
+    span_of,
+    whole_connection,
+)
 
 TOKEN_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
-class _Moment:
-    """What one request sees: the books, as of one moment."""
+class _Shop:
+    """What the shop keeps beside the books."""
 
+    company: Company
+    bucket: LeakyBucket
+    operations: Operations
+    carts: Carts
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """What one request sees: the books as of one moment, the shop's address, and whether pages are done without."""
+
+    shop: _Shop
     books: Books
     now: int
+    base: str
+    in_bulk: bool = False
 
 
 def routes(company: Company) -> list[BaseRoute]:
     """Return the shop's routes."""
     bucket = LeakyBucket(company.limits.shopify_bucket, company.limits.shopify_restore_per_second)
+    shop = _Shop(company, bucket, Operations(company), Carts())
 
     async def token(request: Request) -> Response:
         return _token(company, await fields(request))
@@ -63,12 +86,13 @@ def routes(company: Company) -> list[BaseRoute]:
             words = "[API] Invalid API key or access token (unrecognized login or wrong password)"
             return JSONResponse({"errors": words}, status_code=401)
         body = await fields(request)
-        answer = await run_in_threadpool(_answer, company, bucket, body=body)
+        answer = await run_in_threadpool(_answer, shop, body, base=vendor_base(request))
         return JSONResponse(answer, headers={"X-Shopify-API-Version": request.path_params["version"]})
 
     return [
         Route("/admin/oauth/access_token", token, methods=["POST"]),
         Route("/admin/api/{version}/graphql.json", graphql, methods=["POST"]),
+        Route("/bulk/{number:int}.jsonl", shop.operations.file, methods=["GET"]),
     ]
 
 
@@ -97,7 +121,8 @@ def _token(company: Company, sent: dict[str, Any]) -> Response:
     )
 
 
-def _answer(company: Company, bucket: LeakyBucket, *, body: dict[str, Any]) -> dict[str, Any]:
+def _answer(shop: _Shop, body: dict[str, Any], *, base: str) -> dict[str, Any]:
+    company, bucket = shop.company, shop.bucket
     query, variables = str(body.get("query") or ""), body.get("variables") or {}
     document, errors = _checked(query)
     if document is None or errors:
@@ -111,7 +136,7 @@ def _answer(company: Company, bucket: LeakyBucket, *, body: dict[str, Any]) -> d
         error = {"message": "Throttled", "extensions": {"code": "THROTTLED"}}
         return {"errors": [error], "extensions": {"cost": _spent(bucket, requested, actual=None)}}
     now = company.instant()
-    moment = _Moment(company.population.books, now)
+    moment = _Moment(shop, company.population.books, now, base)
     result = execute_sync(schema(), document, variable_values=variables, context_value=moment).formatted
     unused = _unused(document, variables, data=result.get("data") or {})
     bucket.give_back(unused)
@@ -188,18 +213,58 @@ def _defaults(document: DocumentNode) -> dict[str, Any]:
 
 def _orders(_root: None, info: GraphQLResolveInfo, *, query: str | None = None, **arguments: Any) -> Node:
     moment: _Moment = info.context
-    span = span_of(query)
-    return connection(moment.books.orders, moment.now, node=order_node, arguments=arguments, span=span, repeats=True)
+    span, orders = span_of(query), moment.books.orders
+    if moment.in_bulk:
+        return whole_connection(orders, moment.now, node=order_node, span=span)
+    return connection(orders, moment.now, node=order_node, arguments=arguments, span=span, repeats=True)
 
 
 def _customers(_root: None, info: GraphQLResolveInfo, *, query: str | None = None, **arguments: Any) -> Node:
     moment: _Moment = info.context
-    span = span_of(query, whole_days=True)
-    return connection(moment.books.accounts, moment.now, node=customer_node, arguments=arguments, span=span)
+    span, accounts = span_of(query, whole_days=True), moment.books.accounts
+    if moment.in_bulk:
+        return whole_connection(accounts, moment.now, node=customer_node, span=span)
+    return connection(accounts, moment.now, node=customer_node, arguments=arguments, span=span)
 
 
-def _customer_of(order: Node, info: GraphQLResolveInfo) -> Node | None:
-    index = order["_person"]
+def _checkouts(_root: None, info: GraphQLResolveInfo, *, query: str | None = None, **arguments: Any) -> Node:
+    moment: _Moment = info.context
+    carts, span = moment.shop.carts.of(moment.books), span_of(query)
+    if moment.in_bulk:
+        return whole_connection(carts, moment.now, node=checkout_node, span=span)
+    return connection_by_number(carts, moment.now, node=checkout_node, arguments=arguments, span=span)
+
+
+def _run_bulk(_root: None, info: GraphQLResolveInfo, *, query: str, **_arguments: Any) -> Node:
+    moment: _Moment = info.context
+    everything = replace(moment, in_bulk=True)
+
+    def check(document: DocumentNode) -> None:
+        flaws = validate(schema(), document)
+        if flaws:
+            raise flaws[0]
+
+    def run(document: DocumentNode) -> dict[str, Any]:
+        result = execute_sync(schema(), document, context_value=everything)
+        if result.errors:
+            raise result.errors[0]
+        return result.data or {}
+
+    return moment.shop.operations.start(query, moment.now, check=check, run=run)
+
+
+def _bulk_state(_root: None, info: GraphQLResolveInfo, **arguments: Any) -> Node | None:
+    moment: _Moment = info.context
+    return moment.shop.operations.state(arguments["id"], moment.base)
+
+
+def _cancel_bulk(_root: None, info: GraphQLResolveInfo, **arguments: Any) -> Node:
+    moment: _Moment = info.context
+    return moment.shop.operations.cancel(arguments["id"])
+
+
+def _customer_of(node: Node, info: GraphQLResolveInfo) -> Node | None:
+    index = node["_person"]
     return None if index is None else _account(info.context, index)
 
 
@@ -208,9 +273,10 @@ def _account(moment: _Moment, index: int) -> Node | None:
     return None if version is None else customer_node(version)
 
 
-def _lines_of(node: Node, _info: GraphQLResolveInfo, **arguments: Any) -> Node:
-    order = node["_order"]
-    return lines_connection([line_node(line, order.currency) for line in order.lines], arguments)
+def _lines_of(node: Node, info: GraphQLResolveInfo, **arguments: Any) -> Node:
+    order, moment = node["_order"], info.context
+    sized = {"first": MOST_PER_PAGE} if moment.in_bulk else arguments
+    return lines_connection([line_node(line, order.currency) for line in order.lines], sized)
 
 
 def _found(_root: None, info: GraphQLResolveInfo, **arguments: Any) -> Node | None:
@@ -241,7 +307,11 @@ _RESOLVERS: dict[str, dict[str, Callable[..., Any]]] = {
         "node": _found,
         "orders": _orders,
         "customers": _customers,
+        "abandonedCheckouts": _checkouts,
+        "bulkOperation": _bulk_state,
     },
+    "Mutation": {"bulkOperationRunQuery": _run_bulk, "bulkOperationCancel": _cancel_bulk},
+    "AbandonedCheckout": {"customer": _customer_of},
     "Order": {"customer": _customer_of, "lineItems": _lines_of},
     "Customer": {"metafield": _metafield},
 }

@@ -5,14 +5,18 @@ Belongs here: one thing to one GraphQL node. Does not belong here: paging, filte
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-from scoring_platform.sandbox.days import iso_z
+from scoring_platform.sandbox.days import EPOCH, iso_z
+from scoring_platform.sandbox.people import Person
 from scoring_platform.sandbox.population import Account
 from scoring_platform.sandbox.sales import Line, Order, Product
 from scoring_platform.sandbox.timeline import Version
 
 Node = dict[str, Any]
+
+_CONTRACT_ONE_IN = 7
 
 SHOP: Node = {
     "__typename": "Shop",
@@ -129,20 +133,35 @@ def customer_node(version: Version[Account]) -> Node:
 
 
 def metafield_node(customer: Node, namespace: str | None, *, key: str) -> Node | None:
-    """Return the one metafield of a customer, ``consent.tracking``: granted or denied at sign-up."""
-    if (namespace, key) != ("consent", "tracking"):
+    """Return a metafield of a customer; None when the customer has none of that name."""
+    who: Person = customer["_person"]
+    kept = _metafields(who).get((namespace, key))
+    if kept is None:
         return None
-    who = customer["_person"]
+    number, kind, value = kept
     return {
         "__typename": "Metafield",
-        "id": f"gid://shopify/Metafield/{who.ref}",
-        "namespace": "consent",
-        "key": "tracking",
-        "type": "single_line_text_field",
-        "value": "granted" if who.tracking else "denied",
+        "id": f"gid://shopify/Metafield/{who.ref * 10 + number}",
+        "namespace": namespace,
+        "key": key,
+        "type": kind,
+        "value": value,
         "createdAt": customer["createdAt"],
         "updatedAt": customer["createdAt"],
     }
+
+
+def _metafields(who: Person) -> dict[tuple[str | None, str], tuple[int, str, str]]:
+    """Everybody's answer about tracking, and for one customer in seven a contract: its number and its renewal."""
+    answer = "granted" if who.tracking else "denied"
+    kept: dict[tuple[str | None, str], tuple[int, str, str]] = {
+        ("consent", "tracking"): (0, "single_line_text_field", answer)
+    }
+    if who.index % _CONTRACT_ONE_IN == 3:
+        renewal = EPOCH + timedelta(days=who.index * 53 % 730)
+        kept["custom", "account_number"] = (1, "single_line_text_field", f"A-{who.index:06d}")
+        kept["custom", "renewal_on"] = (2, "date", renewal.isoformat())
+    return kept
 
 
 def _address(account: Account) -> Node | None:

@@ -82,6 +82,32 @@ def connection(
     return _connection([(cursors.encode(*version.position, 0), node(version)) for version in versions], end, more=more)
 
 
+def whole_connection(
+    timeline: Timeline[Thing], now: int, *, node: Callable[[Version[Thing]], Node], span: Span
+) -> Node:
+    """Return everything as one GraphQL connection without pages, as a bulk operation lists it."""
+    found = timeline.page(now, since=span.since, until=span.until)
+    return _connection([(cursors.encode(*version.position, 0), node(version)) for version in found], None, more=False)
+
+
+def connection_by_number(
+    timeline: Timeline[Thing],
+    now: int,
+    *,
+    node: Callable[[Version[Thing]], Node],
+    arguments: dict[str, Any],
+    span: Span,
+) -> Node:
+    """Return one page as a GraphQL connection in the order of the things' numbers."""
+    first = page_size(arguments)
+    after = arguments.get("after")
+    start = 0 if after is None else _decoded(after, 1)[0]
+    changed = timeline.page(now, since=span.since, until=span.until)
+    left = sorted((version for version in changed if version.number > start), key=lambda version: version.number)
+    listed = [(cursors.encode(version.number), node(version)) for version in left[:first]]
+    return _connection(listed, listed[-1][0] if listed else None, more=len(left) > first)
+
+
 def lines_connection(nodes: list[Node], arguments: dict[str, Any]) -> Node:
     """Return the lines of one order as a GraphQL connection."""
     first = page_size(arguments)

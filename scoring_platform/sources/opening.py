@@ -5,9 +5,10 @@ Belongs here: from a section to a source that can be read. Does not belong here:
 
 from __future__ import annotations
 
+from functools import partial
 from zoneinfo import ZoneInfo
 
-from scoring_platform.endpoints import resolve
+from scoring_platform.endpoints import SystemEndpoint, resolve
 from scoring_platform.ledger.inbox import Inbox
 from scoring_platform.ledger.store import Ledger
 from scoring_platform.settings import Settings
@@ -37,6 +38,13 @@ def open_source(settings: Settings, name: str) -> Source | Files:
     if name == "files" and files is not None and settings.files_root is not None:
         return Files(files, settings.files_root, ZoneInfo(files.time_zone) if files.time_zone else zone)
     section, vendor = getattr(config.sources, name), SOURCES[name]
-    endpoint = resolve(settings, name, section.endpoint)
+    endpoint = _endpoint(settings, name, getattr(section, "endpoint", None))
     further = {"inbox": Inbox(Ledger(settings.ledger_url))} if vendor.inbox else {}
     return vendor.opens(section, endpoint.url, endpoint.credential, zone, **further)
+
+
+def _endpoint(settings: Settings, name: str, configured: str | None) -> SystemEndpoint:
+    """Where a source answers; one that only reads what was sent to us has no address."""
+    if configured is None:
+        return SystemEndpoint("", partial(settings.credential, name))
+    return resolve(settings, name, configured)

@@ -1,7 +1,8 @@
-"""Shopify: orders, order items, customers and what customers consented to.
+"""Shopify: orders, order items, customers, what customers consented to, and abandoned carts.
 
-Belongs here: which query fills which table, and the naming of fields in our contracts. Does not belong here: the
-queries (``shopify_queries``), throttling and pages (``graphql``), checks of the rows (the ingest step).
+Belongs here: which query fills which table, and whether it is read page by page or in bulk. Does not belong here: the
+queries (``shopify_queries``), naming (``shopify_rows``), throttling and pages (``graphql``), bulk operations
+(``shopify_bulk``) and their files (``shopify_file``), checks of the rows (the ingest step).
 
 Scopes: ``read_orders`` and ``read_customers``; ``read_all_orders`` as well, without which Shopify shows only the
 orders of the last 60 days (a warning says so). E-mail addresses need the app's approval for protected customer data.
@@ -16,53 +17,61 @@ E-mail consent is Shopify's own. For consent to tracking Shopify has no field: a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, ClassVar
+from itertools import islice
+from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from scoring_platform.config.base import Endpoint, SourceSection
 from scoring_platform.http.auth import Token, TokenAuth, refused_grant, request_token
 from scoring_platform.http.client import ApiClient
 from scoring_platform.http.pages import paginate
-from scoring_platform.sources import graphql
+from scoring_platform.sources import graphql, shopify_bulk, shopify_file
 from scoring_platform.sources import shopify_queries as queries
 from scoring_platform.sources.graphql import Connection, Node
 from scoring_platform.sources.protocol import Page, Row, Window
 from scoring_platform.sources.shape import expected_shape
+from scoring_platform.sources.shopify_rows import (
+    cart_row,
+    customer_row,
+    email_consent,
+    item_row,
+    order_row,
+    tracking_consent,
+)
 
 _SECRETS = ("client_id", "client_secret")
 _ALL_ORDERS = "read_all_orders"
+_BULK_PAGE = 1_000
 
 _log = logging.getLogger(__name__)
 
-_STATUS = {
-    "PAID": "paid",
-    "PARTIALLY_PAID": "paid",
-    "PARTIALLY_REFUNDED": "paid",
-    "REFUNDED": "paid",
-    "PENDING": "pending",
-    "AUTHORIZED": "pending",
-    "VOIDED": "cancelled",
-    "EXPIRED": "cancelled",
-}
-
-_DECISION = {"SUBSCRIBED": "granted", "UNSUBSCRIBED": "revoked"}
-"""States in which somebody has decided; NOT_SUBSCRIBED, PENDING and INVALID are no decision."""
+AttributeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Metafield = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9$][A-Za-z0-9_$:-]*\.[A-Za-z0-9_-]+$")]
 
 
 class ShopifySource(SourceSection):
-    """Shopify Admin GraphQL: orders, order items, customers, consents."""
+    """Shopify Admin GraphQL: orders, order items, customers, consents, abandoned carts."""
 
-    gives: ClassVar[frozenset[str]] = frozenset({"raw_orders", "raw_order_items", "raw_customers", "raw_consents"})
+    gives: ClassVar[frozenset[str]] = frozenset(
+        {"raw_orders", "raw_order_items", "raw_customers", "raw_consents", "raw_events"}
+    )
 
     endpoint: Endpoint = Field(description="https://SHOP.myshopify.com")
     api_version: str = Field("2026-07", description="Quarterly API version")
     page_size: int = Field(100, ge=1, le=250, description="Orders or customers per page")
+    attributes: dict[AttributeName, Metafield] = Field(
+        {}, description="Customer attribute to the metafield it is kept in, such as `renewal_on: custom.renewal_on`"
+    )
+    bulk_from_days: int = Field(31, ge=0, description="Length of a window from which it is read in bulk; 0: never")
+    bulk_wait_minutes: float = Field(120, gt=0, description="How long a bulk operation may take")
+    bulk_poll_seconds: float = Field(10, gt=0, description="Longest time between two looks at a bulk operation")
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,8 @@ class Shopify:
         endpoint: Resolved address of the shop.
         credential: Gives ``client_id`` and ``client_secret`` of the app.
         zone: Business time zone (Shopify's instants carry their own offset).
+        clock: Seconds, never going back; for the waits on bulk operations.
+        sleep: How to wait for them.
     """
 
     settings: ShopifySource
@@ -81,11 +92,15 @@ class Shopify:
     credential: Callable[[str], str]
     zone: ZoneInfo
     name: str = "shopify"
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
     def fetch(self, table: str, window: Window) -> Iterator[Page]:
         """Yield what changed within ``window``; see ``Source.fetch``."""
+        readers = self._bulk_readers if self._is_long(window) else {}
+        reader = readers.get(table) or self._readers[table]
         with self._client() as client, expected_shape(self.name, table):
-            yield from self._readers[table](client, window)
+            yield from reader(client, window)
 
     def probe(self) -> str:
         """Ask for the shop's name."""
@@ -100,32 +115,72 @@ class Shopify:
             "raw_order_items": self._order_items,
             "raw_customers": self._customers,
             "raw_consents": self._consents,
+            "raw_events": self._carts,
         }
 
+    @property
+    def _bulk_readers(self) -> Mapping[str, Callable[[ApiClient, Window], Iterator[Page]]]:
+        return {
+            "raw_orders": self._bulk_orders,
+            "raw_order_items": self._bulk_order_items,
+            "raw_customers": self._bulk_customers,
+            "raw_consents": self._bulk_consents,
+        }
+
+    def _is_long(self, window: Window) -> bool:
+        days = self.settings.bulk_from_days
+        return days > 0 and window.until - window.since >= timedelta(days=days)
+
     def _orders(self, client: ApiClient, window: Window) -> Iterator[Page]:
-        for page in self._changed_orders(client, queries.ORDERS, window):
+        for page in self._pages(client, "orders", queries.ORDERS, search=_changed(window)):
             yield [order_row(node) for node in page]
 
     def _order_items(self, client: ApiClient, window: Window) -> Iterator[Page]:
-        for page in self._changed_orders(client, queries.ORDER_ITEMS, window):
+        for page in self._pages(client, "orders", queries.ORDER_ITEMS, search=_changed(window)):
             yield [item_row(order, line) for order in page for line in self._lines(client, order)]
 
     def _customers(self, client: ApiClient, window: Window) -> Iterator[Page]:
-        for page in self._changed_customers(client, queries.CUSTOMERS, window):
-            yield [customer_row(node) for node in page]
+        attributes = self.settings.attributes
+        for page in self._pages(client, "customers", queries.customers(attributes), search=_changed_on(window)):
+            yield [customer_row(node, attributes) for node in page]
 
     def _consents(self, client: ApiClient, window: Window) -> Iterator[Page]:
-        for page in self._changed_customers(client, queries.CONSENTS, window):
-            yield [row for node in page for row in (email_consent(node), tracking_consent(node)) if row is not None]
+        for page in self._pages(client, "customers", queries.CONSENTS, search=_changed_on(window)):
+            yield [row for node in page for row in _consents_of(node)]
 
-    def _changed_orders(self, client: ApiClient, query: str, window: Window) -> Iterator[list[Node]]:
-        search = f"updated_at:>='{_text(window.since)}' AND updated_at:<'{_text(window.until)}'"
-        return graphql.nodes(client, self._path, Connection("orders", query, search, self.settings.page_size))
+    def _carts(self, client: ApiClient, window: Window) -> Iterator[Page]:
+        for page in self._pages(client, "abandonedCheckouts", queries.CHECKOUTS, search=_changed(window)):
+            yield [cart_row(node) for node in page]
 
-    def _changed_customers(self, client: ApiClient, query: str, window: Window) -> Iterator[list[Node]]:
-        # For customers Shopify compares whole days; an upper bound would cut the last one off.
-        search = f"updated_at:>='{window.since.astimezone(UTC).date().isoformat()}'"
-        return graphql.nodes(client, self._path, Connection("customers", query, search, self.settings.page_size))
+    def _bulk_orders(self, client: ApiClient, window: Window) -> Iterator[Page]:
+        nodes = self._objects(client, queries.bulk_orders(_changed(window)))
+        return _paged(order_row(node) for node in nodes)
+
+    def _bulk_order_items(self, client: ApiClient, window: Window) -> Iterator[Page]:
+        nodes = self._objects(client, queries.bulk_order_items(_changed(window)))
+        return _paged(item_row(order, line) for order, line in shopify_file.with_parents(nodes))
+
+    def _bulk_customers(self, client: ApiClient, window: Window) -> Iterator[Page]:
+        attributes = self.settings.attributes
+        nodes = self._objects(client, queries.bulk_customers(_changed_on(window), attributes))
+        return _paged(customer_row(node, attributes) for node in nodes)
+
+    def _bulk_consents(self, client: ApiClient, window: Window) -> Iterator[Page]:
+        nodes = self._objects(client, queries.bulk_consents(_changed_on(window)))
+        return _paged(row for node in nodes for row in _consents_of(node))
+
+    def _objects(self, client: ApiClient, query: str) -> Iterator[Node]:
+        patience = shopify_bulk.Patience(
+            self.settings.bulk_wait_minutes * 60,
+            longest=self.settings.bulk_poll_seconds,
+            clock=self.clock,
+            sleep=self.sleep,
+        )
+        export = shopify_bulk.export(client, self._path, query, patience=patience)
+        return shopify_file.objects(export, sleep=self.sleep)
+
+    def _pages(self, client: ApiClient, connection: str, query: str, *, search: str) -> Iterator[list[Node]]:
+        return graphql.nodes(client, self._path, Connection(connection, query, search, self.settings.page_size))
 
     def _lines(self, client: ApiClient, order: Node) -> Iterator[Node]:
         def fetch(cursor: str) -> Mapping[str, Any]:
@@ -164,106 +219,23 @@ class Shopify:
         return token
 
 
-def order_row(node: Node) -> Row:
-    """Name an order's fields.
-
-    The total is ``totalPriceSet``, the total before returns. ``currentTotalPriceSet`` has refunds taken out, so
-    that refunded_amount would be subtracted twice; ``originalTotalPriceSet`` misses what was added after checkout.
-    """
-    return {
-        "order_id": _id(node),
-        "customer_ref": _id(node["customer"]),
-        "email": node["email"],
-        "ordered_at": node["createdAt"],
-        "updated_at": node["updatedAt"],
-        "status": order_status(node),
-        "currency": node["currencyCode"],
-        "total_amount": _amount(node["totalPriceSet"]),
-        "refunded_amount": _amount(node["totalRefundedSet"]),
-        "channel": node["sourceName"],
-    }
+def _consents_of(node: Node) -> list[Row]:
+    return [row for row in (email_consent(node), tracking_consent(node)) if row is not None]
 
 
-def order_status(node: Node) -> str | None:
-    """Return our word for the state of an order; a state we do not know stays as it is, to be set aside."""
-    if node["test"]:
-        return "test"
-    if node["cancelledAt"]:
-        return "cancelled"
-    financial = node["displayFinancialStatus"]
-    return _STATUS.get(financial, financial)
+def _paged(rows: Iterable[Row]) -> Iterator[Page]:
+    waiting = iter(rows)
+    while page := list(islice(waiting, _BULK_PAGE)):
+        yield page
 
 
-def item_row(order: Node, line: Node) -> Row:
-    """Name a line's fields; the sku, then the title stand in for a product that no longer exists or never did."""
-    product = line["product"] or {}
-    return {
-        "order_id": _id(order),
-        "line_id": line["id"].rsplit("/", 1)[-1],
-        "product_id": _id(product) or line["sku"] or line["title"],
-        "category": product.get("productType") or None,
-        "quantity": line["quantity"],
-        "amount": _amount(line["discountedTotalSet"]),
-        "ordered_at": order["createdAt"],
-        "updated_at": order["updatedAt"],
-    }
+def _changed(window: Window) -> str:
+    return f"updated_at:>='{_text(window.since)}' AND updated_at:<'{_text(window.until)}'"
 
 
-def customer_row(node: Node) -> Row:
-    """Name a customer's fields; the region is the province, or the country where there is none."""
-    address = node["defaultAddress"] or {}
-    return {
-        "customer_ref": _id(node),
-        "email": (node["defaultEmailAddress"] or {}).get("emailAddress"),
-        "created_at": node["createdAt"],
-        "updated_at": node["updatedAt"],
-        "region": address.get("province") or address.get("countryCodeV2"),
-        "locale": node["locale"],
-        "attributes": {},
-    }
-
-
-def email_consent(node: Node) -> Row | None:
-    """Return the decision a customer's e-mail state stands for; None when nobody has decided.
-
-    A state without a date has never been changed, so it was taken when the account was created.
-    """
-    address = node["defaultEmailAddress"] or {}
-    status = _DECISION.get(address.get("marketingState", ""))
-    if status is None:
-        return None
-    occurred_at = address["marketingUpdatedAt"] or node["createdAt"]
-    return _consent(node, ("email", "marketing"), status=status, occurred_at=occurred_at)
-
-
-def tracking_consent(node: Node) -> Row | None:
-    """Return the decision about tracking that the shop keeps with a customer; None when it keeps none."""
-    kept = node["tracking"]
-    if kept is None:
-        return None
-    return _consent(node, ("web", "tracking"), status=kept["value"], occurred_at=kept["updatedAt"])
-
-
-def _consent(node: Node, about: tuple[str, str], *, status: str, occurred_at: str) -> Row:
-    channel, purpose = about
-    return {
-        "event_id": f"{_id(node)}:{channel}:{status}:{occurred_at}",
-        "subject": (node["defaultEmailAddress"] or {}).get("emailAddress") or _id(node),
-        "channel": channel,
-        "purpose": purpose,
-        "status": status,
-        "occurred_at": occurred_at,
-    }
-
-
-def _id(node: Node | None) -> str | None:
-    value = (node or {}).get("legacyResourceId")
-    return None if value is None else str(value)
-
-
-def _amount(bag: Mapping[str, Any] | None) -> str | None:
-    amount: str | None = ((bag or {}).get("shopMoney") or {}).get("amount")
-    return amount
+def _changed_on(window: Window) -> str:
+    # For customers Shopify compares whole days; an upper bound would cut the last one off.
+    return f"updated_at:>='{window.since.astimezone(UTC).date().isoformat()}'"
 
 
 def _text(instant: datetime) -> str:

@@ -1,37 +1,29 @@
-"""A home with the packaged configuration and its sandbox, a few weeks after the company opened."""
+"""The company with every vendor configured, served once for the folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
-from pathlib import Path
 
 import pytest
 import stamina
 
-from scoring_platform.sandbox.connection import Endpoint
-from scoring_platform.settings import PACKAGED_CONFIG
-from scoring_platform_tests.end_to_end.platform import Platform
+from scoring_platform.http.limits import RateLimit
+from scoring_platform_tests.conformance.world import NOW, World, serving
 
 
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Platform:
-    home: Path = tmp_path_factory.mktemp("conformance") / "home"
-    made = Platform(home, PACKAGED_CONFIG)
-    made.set_clock(date(2025, 11, 10))
-    return made
-
-
-@pytest.fixture(scope="module")
-def _running(platform: Platform) -> Iterator[Endpoint]:
-    with platform.company() as endpoint:
-        yield endpoint
+@pytest.fixture(scope="package")
+def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with serving(tmp_path_factory.mktemp("world")) as opened:
+        yield opened
 
 
 @pytest.fixture
-def endpoint(_running: Endpoint) -> Iterator[Endpoint]:
-    """The sandbox; faults and counts are forgotten after the test, and retries do not wait."""
-    _running.forget_requests()
-    with stamina.set_testing(True, attempts=2):
-        yield _running
-    _running.clear_faults()
+def world(_world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """The company and its vendors; clock, faults and counts are put back, and nothing waits."""
+    monkeypatch.setattr(RateLimit, "take", lambda _: 0.0)
+    _world.company.faults.forget_requests()
+    # As many attempts as the sources themselves make, so that tests see how often they ask.
+    with stamina.set_testing(True, attempts=100, cap=True):
+        yield _world
+    _world.company.clock.set(NOW)
+    _world.company.faults.clear()

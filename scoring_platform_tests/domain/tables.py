@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from scoring_platform.config.scoring import Rfm, Scoring, Segments
 from scoring_platform.contracts.catalog import table as contract_of
+from scoring_platform.domain.identity import Scopes
 
 DAY = date(2026, 3, 31)
 LONG_AGO = date(2000, 1, 1)
-SHOPS = ("shop", "files")
+SCOPES = Scopes(shops=("shop", "files"), crms=("hubspot",))
 
 _GIVEN = {"source": "shop", "currency": "JPY", "channel": None, "properties": "{}", "attributes": "{}"}
 

@@ -10,7 +10,7 @@ import pytest
 from scoring_platform.domain.activity import Events, activity, web_days
 from scoring_platform.domain.consent import given as consents_given
 from scoring_platform.domain.consent import states
-from scoring_platform_tests.domain.tables import DAY, SHOPS, Database, before, noon, owners, table
+from scoring_platform_tests.domain.tables import DAY, SCOPES, Database, before, noon, owners, table
 
 Rows = Sequence[Mapping[str, Any]]
 FACTS = {
@@ -34,9 +34,9 @@ def daily(
 ) -> dict[tuple[str, date], dict[str, Any]]:
     tables = {field: table(name, *given[field]) if field in given else db.empty(name) for field, name in FACTS.items()}
     raw = Events(**tables)
-    decided = consents_given(table("raw_consents", *consents), owners=KNOWN, shops=SHOPS)
-    tracking = states(decided, web_days(raw.web_activity, KNOWN, SHOPS))
-    found = activity(raw, KNOWN, tracking, shops=SHOPS, tracking_default=tracking_default)
+    decided = consents_given(table("raw_consents", *consents), owners=KNOWN, scopes=SCOPES)
+    tracking = states(decided, web_days(raw.web_activity, KNOWN, SCOPES))
+    found = activity(raw, KNOWN, tracking, scopes=SCOPES, tracking_default=tracking_default)
     rows = db.rows(found)
     facts = {(row["customer_id"], row["active_on"]): row for row in rows}
     assert len(facts) == len(rows)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring_platform.domain import consent
-from scoring_platform_tests.domain.tables import LONG_AGO, SHOPS, Database, before, days, noon, owners, table
+from scoring_platform_tests.domain.tables import LONG_AGO, SCOPES, Database, before, days, noon, owners, table
 
 KNOWN = owners(c1="customer_ref|shop|r1 email||a@example.jp crm_id|hubspot|k1")
 Rows = Sequence[Mapping[str, Any]]
@@ -46,7 +46,7 @@ def state(
         table("raw_email_events", *events),
         table("raw_crm_contacts", *contacts, extra={"changed_on": "date"}),
         owners=KNOWN,
-        shops=SHOPS,
+        scopes=SCOPES,
     )
     found = consent.states(decided, days(before(days_ago)))
     rows = {(row["channel"], row["purpose"]): row["state"] for row in db.rows(found)}
@@ -110,7 +110,7 @@ def test_only_what_was_decided_by_the_day_counts(db: Database) -> None:
 
 def test_a_decision_counts_from_the_day_its_identifier_is_known(db: Database) -> None:
     known = owners(before(3), c1="email||a@example.jp")
-    decided = consent.given(table("raw_consents", decision("granted", 9)), owners=known, shops=SHOPS)
+    decided = consent.given(table("raw_consents", decision("granted", 9)), owners=known, scopes=SCOPES)
     found = consent.states(decided, days(before(4), before(3)))
 
     assert db.rows(found, "as_of", "state") == [(before(3), "granted")]
@@ -144,7 +144,7 @@ def test_states_of_many_days_and_people_are_those_of_the_rule(db: Database, seed
         )
         for _ in range(90)
     ]
-    decided = consent.given(table("raw_consents", *decisions), owners=owners(LONG_AGO, **people), shops=("shop",))
+    decided = consent.given(table("raw_consents", *decisions), owners=owners(LONG_AGO, **people), scopes=SCOPES)
     wanted = [before(ago) for ago in range(8)]
     found = db.rows(consent.states(decided, days(*wanted)))
 

@@ -1,65 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date
-from hashlib import md5
-from random import Random
-from typing import Any
-from unittest.mock import patch
+import json
 
-import ibis.expr.types as ir
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from scoring_platform.config.scoring import EmailProvider
 from scoring_platform.domain import identity, normalise
-from scoring_platform.domain.measures import with_current_ids
-from scoring_platform_tests.domain.tables import DAY, SHOPS, Database, activity, before, frame, table
-
-FACTS = {
-    "orders": "raw_orders",
-    "customers": "raw_customers",
-    "email_events": "raw_email_events",
-    "web_activity": "raw_web_activity",
-    "tickets": "raw_support_tickets",
-    "events": "raw_events",
-    "contacts": "raw_crm_contacts",
-    "responses": "raw_nps_responses",
-}
-Rows = Sequence[Mapping[str, Any]]
-
-
-def records(db: Database, given: Mapping[str, Rows]) -> identity.Records:
-    """Raw tables; those left out are empty."""
-    tables = {}
-    for field, name in FACTS.items():
-        rows = given.get(field)
-        tables[field] = db.empty(name) if rows is None else table(name, *rows)
-    for field in ("customers", "contacts"):
-        tables[field] = tables[field].mutate(created_on=tables[field].as_of)
-    return identity.Records(**tables, shops=SHOPS)
-
-
-def resolve(db: Database, minted: ir.Table | None = None, **given: Rows) -> list[dict[str, Any]]:
-    known = identity.owners(db.empty("customer_identities"), SHOPS) if minted is None else minted
-    return db.rows(identity.resolve(records(db, given), known, materialise=db.materialise))
-
-
-def customers(rows: list[dict[str, Any]]) -> dict[str, str]:
-    """Customer by identifier."""
-    return {row["id_value"]: row["customer_id"] for row in rows}
-
-
-def published(rows: list[dict[str, Any]]) -> ir.Table:
-    return table("customer_identities", *[{**row, "as_of": DAY} for row in rows])
-
-
-def order(ref: str | None, email: str | None, day: date = DAY, source: str = "shop") -> dict[str, Any]:
-    return {"customer_ref": ref, "email": email, "as_of": day, "source": source}
-
-
-def minted_from(node: str) -> str:
-    return f"c{md5(node.encode()).hexdigest()[:16]}"
+from scoring_platform_tests.domain.identities import customers, order, resolve
+from scoring_platform_tests.domain.tables import SCOPES, Database, before, frame
 
 
 @pytest.mark.parametrize(
@@ -106,28 +54,6 @@ def test_a_number_in_another_system_is_that_of_the_first_shop_and_a_shops_own_of
     assert len(found) == 3
 
 
-def test_a_mailbox_of_too_many_accounts_links_nobody(db: Database) -> None:
-    shared = [order(f"r{n}", "info@example.jp") for n in range(identity.SHARED_LIMIT + 1)]
-    found = resolve(db, orders=shared)
-    just_enough = resolve(db, orders=shared[:-1])
-
-    assert len({row["customer_id"] for row in found}) == identity.SHARED_LIMIT + 1
-    assert len({row["customer_id"] for row in just_enough}) == 1
-
-
-def test_a_number_used_for_every_guest_links_nobody(db: Database) -> None:
-    found = resolve(db, orders=[order("0", f"g{n}@example.jp") for n in range(identity.SHARED_LIMIT + 1)])
-
-    assert len({row["customer_id"] for row in found}) == identity.SHARED_LIMIT + 1
-
-
-def test_a_person_with_many_devices_is_still_one_person(db: Database) -> None:
-    devices = [{"email": "a@example.jp", "client_id": f"d{n}"} for n in range(identity.SHARED_LIMIT + 5)]
-    found = resolve(db, orders=[order("r1", "a@example.jp")], events=devices)
-
-    assert len({row["customer_id"] for row in found}) == 1
-
-
 def test_a_device_alone_is_nobody_until_it_belongs_to_someone(db: Database) -> None:
     visit = {"client_id": "d1", "as_of": before(9)}
 
@@ -142,7 +68,9 @@ def test_identifiers_of_every_table_are_known(db: Database) -> None:
     found = resolve(
         db,
         orders=[order("r1", "1@example.jp")],
-        customers=[{"customer_ref": "r2", "email": "2@example.jp"}],
+        customers=[
+            {"customer_ref": "r2", "email": "2@example.jp", "attributes": '{"account_number": "N2", "tier": ["x"]}'}
+        ],
         email_events=[{"email": "3@example.jp"}],
         web_activity=[{"customer_ref": "r4"}],
         tickets=[{"email": "5@example.jp"}],
@@ -151,12 +79,14 @@ def test_identifiers_of_every_table_are_known(db: Database) -> None:
         responses=[
             {"identity_kind": "email", "identity_key": "8@example.jp"},
             {"identity_kind": "customer_id", "identity_key": "r9"},
+            {"identity_kind": "account_number", "identity_key": "N9"},
+            {"identity_kind": "crm_id", "identity_key": "k9"},
         ],
     )
 
     # The site's visitors and who answers surveys are matched, not made.
     assert {row["id_value"] for row in found} == {
-        *("r1", "r2", "r6", "k7"),
+        *("r1", "r2", "N2", "r6", "k7"),
         *(f"{n}@example.jp" for n in (1, 2, 3, 5, 6, 7)),
     }
     assert len({row["customer_id"] for row in found}) == 6
@@ -174,166 +104,59 @@ def test_visits_and_answers_do_not_make_a_customer_known_earlier(db: Database) -
     assert {row["first_seen_on"] for row in found} == {before(2)}
 
 
-def test_the_id_is_a_hash_of_the_earliest_identifier(db: Database) -> None:
-    found = resolve(db, orders=[order("r1", "a@example.jp"), order(None, "a@example.jp", before(3))])
-
-    assert set(customers(found).values()) == {minted_from("email||a@example.jp")}
-
-
-def test_an_id_stays_when_an_earlier_fact_arrives_late(db: Database) -> None:
-    first = resolve(db, orders=[order("r1", "a@example.jp", before(1))])
-    late = [order("r1", "a@example.jp", before(1)), order("r1", "b@example.jp", before(30))]
-    second = resolve(db, identity.owners(published(first), SHOPS), orders=late)
-
-    assert set(customers(second).values()) == set(customers(first).values())
-    assert customers(second)["b@example.jp"] == customers(first)["r1"]
-
-
-def test_a_merged_customer_keeps_the_earlier_id_and_its_facts_follow(db: Database) -> None:
-    apart = [order("r1", "a@example.jp", before(9)), order("r2", "b@example.jp", before(5))]
-    first = resolve(db, orders=apart)
-    second = resolve(db, identity.owners(published(first), SHOPS), orders=[*apart, order("r1", "b@example.jp")])
-    survivor, gone = customers(first)["r1"], customers(first)["r2"]
-    merged = identity.merged_ids(published(second), SHOPS)
-    facts = with_current_ids(activity({"customer_id": gone}, {"customer_id": survivor}), merged)
-
-    assert set(customers(second).values()) == {survivor}
-    assert (gone, survivor) in db.rows(merged, "former_id", "customer_id")
-    assert db.rows(facts, "customer_id") == [(survivor,), (survivor,)]
-
-
-def test_customers_that_come_apart_do_not_share_an_id(db: Database) -> None:
-    crowd = [order(f"r{n}", "info@example.jp", before(20 - n)) for n in range(identity.SHARED_LIMIT + 1)]
-    first = resolve(db, orders=crowd[:-1])
-    second = resolve(db, identity.owners(published(first), SHOPS), orders=crowd)
-    third = resolve(db, identity.owners(published(second), SHOPS), orders=crowd)
-
-    assert len(set(customers(first).values())) == 1
-    assert len(set(customers(second).values())) == len(second)
-    assert customers(second)["r0"] == customers(first)["r0"], "the id stays with the identifier it was made from"
-    assert customers(third) == customers(second)
-
-
-def test_a_device_that_finds_its_owner_and_customers_that_came_apart_are_regrouped(db: Database) -> None:
-    facts = {"web_activity": [{"client_id": "d1", "as_of": before(9)}], "orders": [order("r1", None, before(8))]}
-    then = resolve(db, **facts)
-    now = resolve(
-        db, identity.owners(published(then), SHOPS), **facts, events=[{"client_id": "d1", "email": "a@example.jp"}]
+def test_an_account_number_and_a_crm_record_lead_to_the_same_customer(db: Database) -> None:
+    found = resolve(
+        db,
+        customers=[{"customer_ref": "r1", "email": "a@example.jp", "attributes": json.dumps({"account_number": 77})}],
+        contacts=[{"crm_id": "k1", "email": "A@example.jp", "source": "hubspot"}],
+        responses=[
+            {"identity_kind": "account_number", "identity_key": " 77 ", "source": "forms"},
+            {"identity_kind": "crm_id", "identity_key": "k1", "source": "forms"},
+        ],
     )
-    same = identity.regrouped(published(then), published(then), SHOPS)
-    moved = identity.regrouped(published(now), published(then), SHOPS)
 
-    assert db.rows(same) == []
-    assert db.rows(moved, "node", "first_seen_on") == [("client_id||d1", before(9))]
+    assert set(customers(found)) == {"r1", "a@example.jp", "77", "k1"}
+    assert len(set(customers(found).values())) == 1
 
 
-def test_a_merge_alone_regroups_nothing(db: Database) -> None:
-    apart = [order("r1", "a@example.jp", before(9)), order("r2", "b@example.jp", before(5))]
-    then = resolve(db, orders=apart)
-    now = resolve(db, identity.owners(published(then), SHOPS), orders=[*apart, order("r1", "b@example.jp")])
+@pytest.mark.parametrize("attributes", ["{}", '{"account_number": null}', '{"account_number": ""}', "[]", "3", '"x"'])
+def test_attributes_without_an_account_number_link_nobody(db: Database, attributes: str) -> None:
+    accounts = [{"customer_ref": f"r{n}", "attributes": attributes} for n in range(2)]
 
-    assert db.rows(identity.regrouped(published(now), published(then), SHOPS)) == []
-
-
-@pytest.mark.parametrize("length", [61, 200])
-def test_a_long_chain_is_one_customer(db: Database, length: int) -> None:
-    # Names in an order that has nothing to do with the chain.
-    names = [md5(str(n).encode()).hexdigest() for n in range(length + 1)]
-    chain = [order(names[n], f"{names[n + step]}@example.jp") for n in range(length) for step in (0, 1)]
-
-    assert len({row["customer_id"] for row in resolve(db, orders=chain)}) == 1
+    assert len({row["customer_id"] for row in resolve(db, customers=accounts)}) == 2
 
 
-LIMIT = 2
-seeds = st.integers(0, 2**32 - 1)
+def test_spellings_of_one_mailbox_are_one_customer_only_where_its_provider_is_configured(db: Database) -> None:
+    spellings = ["a.b@example.com", "AB+shop@example.com", "ab@mail.example.com", "a.b@example.jp"]
+    orders = [order(None, spelling) for spelling in spellings]
+    rules = {"example.com": EmailProvider(ignore_dots=True, ignore_plus=True, also=("mail.example.com",))}
+    plain = customers(resolve(db, orders=orders))
+    known = resolve(db, rules=identity.Rules(SCOPES, providers=rules), orders=orders)
+
+    assert len(set(plain.values())) == 4
+    assert len(set(customers(known).values())) == 2
+    assert customers(known)["a.b@example.jp"] not in {customers(known)[name.lower()] for name in spellings[:3]}
+    assert {row["rule"] for row in known if row["id_value"] != "a.b@example.jp"} == {"email_provider"}
 
 
-def worlds(seed: int) -> list[Rows]:
-    """Small worlds, each with identifiers of its own, to be resolved at once: the cost is per query, not per row."""
-    chance = Random(seed)
-    return [[_fact(chance) for _ in range(chance.randint(0, 10))] for _ in range(40)]
+def test_every_identifier_says_by_which_rule_it_belongs_to_its_customer(db: Database) -> None:
+    found = resolve(
+        db,
+        orders=[order("r1", "a@example.jp"), order("r2", None)],
+        events=[{"customer_ref": "r1", "client_id": "d1"}],
+    )
+
+    assert {row["id_value"]: row["rule"] for row in found} == {
+        "r1": "same_record", "a@example.jp": "same_record", "d1": "device", "r2": "single",
+    }  # fmt: skip
 
 
-def _fact(chance: Random) -> dict[str, Any]:
-    return {
-        "customer_ref": chance.choice(["r1", "r2", "r3", "r4", None]),
-        "email": chance.choice(["a@example.jp", "b@example.jp", "c@example.jp", None]),
-        "client_id": chance.choice(["d1", "d2", None]),
-        "as_of": before(chance.randint(0, 5)),
-    }
+def test_the_first_fact_of_an_identifier_may_be_older_than_its_customer(db: Database) -> None:
+    found = resolve(
+        db,
+        orders=[order("r1", "a@example.jp", before(2))],
+        web_activity=[{"customer_ref": "r1", "as_of": before(9)}],
+    )
+    of = {row["id_value"]: (row["first_seen_on"], row["first_fact_on"]) for row in found}
 
-
-def together(given: Sequence[Rows]) -> list[dict[str, Any]]:
-    kinds = ("customer_ref", "email", "client_id")
-    return [
-        {**row, **{kind: row[kind] and f"w{number}-{row[kind]}" for kind in kinds}}
-        for number, rows in enumerate(given)
-        for row in rows
-    ]
-
-
-def expected(given_facts: Rows) -> set[frozenset[str]]:
-    """The same by a graph in plain Python: groups of identifiers, devices alone and shared ones left out."""
-    held = [
-        [f"{kind}|{row[kind]}" for kind in ("customer_ref", "email", "client_id") if row[kind]] for row in given_facts
-    ]
-    links = {(one, other) for group in held for one in group for other in group if one != other}
-    others: dict[str, set[str]] = {}
-    for one, other in links:
-        others.setdefault(one, set()).update(() if other.startswith("client_id") else {other})
-    groups = {name: {name} for group in held for name in group}
-    for one, other in links:
-        if max(len(others[one]), len(others[other])) <= LIMIT and groups[one] is not groups[other]:
-            groups[one] |= groups[other]
-            for name in groups[other]:
-                groups[name] = groups[one]
-    found = {frozenset(group) for group in groups.values()}
-    own = {name for name in groups if not name.startswith("client_id") and len(others.get(name, ())) <= LIMIT}
-    return {group for group in found if group & own}
-
-
-def grouped(rows: list[dict[str, Any]]) -> set[frozenset[str]]:
-    groups: dict[str, set[str]] = {}
-    for row in rows:
-        groups.setdefault(row["customer_id"], set()).add(f"{row['id_kind']}|{row['id_value']}")
-    return {frozenset(group) for group in groups.values()}
-
-
-@given(seed=seeds)
-@settings(max_examples=2, deadline=None)
-def test_resolving_is_right_in_any_order_and_again(db: Database, seed: int) -> None:
-    facts = together(worlds(seed))
-    with patch.object(identity, "SHARED_LIMIT", LIMIT):
-        first = resolve(db, events=facts)
-        other_home = resolve(db, events=facts[::-1])
-        again = resolve(db, identity.owners(published(first), SHOPS), events=facts)
-
-    assert grouped(first) == expected(facts)
-    assert other_home == first
-    assert again == first
-
-
-@given(then=seeds, later=seeds)
-@settings(max_examples=2, deadline=None)
-def test_an_id_once_given_is_kept_or_leads_to_the_one_that_replaced_it(db: Database, then: int, later: int) -> None:
-    facts = together(worlds(then))
-    first = resolve(db, events=facts)
-    second = resolve(db, identity.owners(published(first), SHOPS), events=[*facts, *together(worlds(later))])
-    merged = dict(db.rows(identity.merged_ids(published(second), SHOPS), "former_id", "customer_id"))
-    now = {(row["id_kind"], row["id_value"]): row["customer_id"] for row in second}
-    standing = set(now.values())
-
-    for row in first:
-        then_id = row["customer_id"]
-        assert now[row["id_kind"], row["id_value"]] == (then_id if then_id in standing else merged[then_id])
-
-
-@given(then=seeds, later=seeds)
-@settings(max_examples=2, deadline=None)
-def test_no_two_customers_have_one_id_even_after_coming_apart(db: Database, then: int, later: int) -> None:
-    first = resolve(db, events=together(worlds(then)))
-    facts = [*together(worlds(then)), *together(worlds(later))]
-    with patch.object(identity, "SHARED_LIMIT", LIMIT):
-        second = resolve(db, identity.owners(published(first), SHOPS), events=facts)
-
-    assert grouped(second) == expected(facts)
+    assert of == {"r1": (before(2), before(9)), "a@example.jp": (before(2), before(2))}

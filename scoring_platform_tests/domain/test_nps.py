@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scoring_platform.domain import nps
-from scoring_platform_tests.domain.tables import DAY, SHOPS, Database, before, days, owners, table
+from scoring_platform_tests.domain.tables import DAY, SCOPES, Database, before, days, owners, table
 
 KNOWN = owners(c1="customer_ref|shop|r1 email||a@example.jp", c2="customer_ref|files|r1")
 
@@ -17,7 +17,7 @@ def answer(score: int | None, **changes: Any) -> dict[str, Any]:
 
 def answers(db: Database, *rows: dict[str, Any], until: int = 0) -> list[dict[str, Any]]:
     raw = table("raw_nps_responses", *[{**row, "as_of": row["survey_date"]} for row in rows])
-    return db.rows(nps.responses(raw, KNOWN, days(before(until)), shops=SHOPS))
+    return db.rows(nps.responses(raw, KNOWN, days(before(until)), scopes=SCOPES))
 
 
 @pytest.mark.parametrize(

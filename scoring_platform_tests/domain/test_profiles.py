@@ -11,7 +11,7 @@ from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.domain.profiles import Known, account_node, contact_node, profiles
 from scoring_platform_tests.domain.tables import (
     DAY,
-    SHOPS,
+    SCOPES,
     Database,
     activity,
     before,
@@ -52,8 +52,8 @@ def profile(
         identities=table("customer_identities", *identities),
         activity=activity(*facts),
         recent=activity(*facts),
-        customers=account_node(table("raw_customers", *customers), SHOPS),
-        contacts=contact_node(table("raw_crm_contacts", *contacts)),
+        customers=account_node(table("raw_customers", *customers), SCOPES),
+        contacts=contact_node(table("raw_crm_contacts", *contacts), SCOPES),
         owners=KNOWN,
         responses=table("nps_responses", *responses),
         consents=frame(STATES, [{"as_of": DAY, "customer_id": "c1", **row} for row in consents]),
@@ -104,7 +104,7 @@ def account(ref: str, days_ago: int, **changes: Any) -> dict[str, Any]:
 
 
 def test_attributes_are_those_of_the_account_changed_last(db: Database) -> None:
-    old = account("r1", 9, region="JP-13", locale="ja-JP", email="old@example.jp")
+    old = account("r1", 9, region="JP-13", locale="ja-JP", email="old@example.jp", attributes='{"tier": 1}')
     new = account("r2", 2, region="JP-27", email=" New@Example.jp")
     found = profile(db, customers=[old, new])
 

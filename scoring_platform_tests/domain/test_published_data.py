@@ -20,7 +20,7 @@ from scoring_platform.domain.activity import Events, activity
 from scoring_platform.domain.consent import given, states
 from scoring_platform.domain.measures import purchases
 from scoring_platform.domain.rfm import measures
-from scoring_platform_tests.domain.tables import LONG_AGO, Database, days
+from scoring_platform_tests.domain.tables import LONG_AGO, SCOPES, Database, days
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 EVER = 100_000
@@ -48,12 +48,12 @@ def measured(db: Database, orders: ir.Table, *, day: date) -> dict[str, dict[str
         customer_id=orders.who,
         first_seen_on=ibis.literal(LONG_AGO),
     ).distinct()
-    undecided = states(given(db.empty("raw_consents"), owners=known, shops=("shop",)), days(day))
+    undecided = states(given(db.empty("raw_consents"), owners=known, scopes=SCOPES), days(day))
     facts = activity(
         Events(orders=raw, tickets=db.empty("raw_support_tickets"), **empty),
         known,
         undecided,
-        shops=("shop",),
+        scopes=SCOPES,
         tracking_default="denied",
     )
     bought = purchases(db.materialise(facts), days(day), window_days=EVER)

@@ -26,7 +26,7 @@ from scoring_platform.lake.engine import DuckDBEngine
 from scoring_platform.lake.tree import Lake
 from scoring_platform.lake.write import write
 from scoring_platform.ledger.store import Ledger
-from scoring_platform.pipeline import models, nps, profile, scores
+from scoring_platform.pipeline import identities, models, nps, profile, scores
 from scoring_platform.pipeline.step import Step, span
 from scoring_platform.settings import Settings, load_settings
 from scoring_platform_tests.domain.tables import noon, table
@@ -101,7 +101,7 @@ class Shop:
     def compute(self, *days: date) -> None:
         """Compute ``days`` as one run."""
         step = self.step(*days)
-        self.write("customer_identities", profile.customer_identities(step), days)
+        self.write("customer_identities", identities.resolve(step).rows, days)
         wanted = profile.activity_days(step)
         inputs = {day: profile.activity_inputs(step, day) for day in wanted}
         facts = profile.customer_activity(step, wanted)

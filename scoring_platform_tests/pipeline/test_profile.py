@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.errors import HistoryError
-from scoring_platform.pipeline import profile
+from scoring_platform.ingest.quarantine import quarantine_table
+from scoring_platform.ledger.merges import list_merges, undo_merge
+from scoring_platform.pipeline import identities, profile
 from scoring_platform.pipeline.step import span
 from scoring_platform_tests.domain.tables import noon
 from scoring_platform_tests.pipeline.scenario import START, Shop, open_shop
 
 FIRST = START + timedelta(days=4)
 SECOND = FIRST + timedelta(days=1)
+THIRD = SECOND + timedelta(days=1)
 
 
 def visits(shop: Shop) -> dict[date, int]:
@@ -30,8 +34,7 @@ def morning(shop: Shop, day: date) -> list[date]:
     shop.publish(day)
     shop.publish_states([day])
     step = shop.step(day)
-    identities = profile.customer_identities(step)
-    shop.write("customer_identities", identities, [day])
+    shop.write("customer_identities", identities.resolve(step).rows, [day])
     wanted = recomputed(shop, day)
     inputs = {one: profile.activity_inputs(step, one) for one in wanted}
     shop.write("customer_activity", profile.customer_activity(step, wanted), wanted, inputs=inputs)
@@ -84,7 +87,7 @@ def test_what_a_device_did_counts_once_its_owner_is_known(tmp_path: Path) -> Non
         assert visits(shop) == {}
         shop.add("raw_web_activity", {"client_id": "d1", "customer_ref": "r1", "sessions": 1, "as_of": SECOND})
 
-        assert morning(shop, SECOND) == span(seen, SECOND)
+        assert morning(shop, SECOND) == [seen, SECOND]
         assert visits(shop) == {seen: 3, SECOND: 1}
 
 
@@ -96,8 +99,78 @@ def test_customers_that_come_apart_take_their_facts_with_them(tmp_path: Path) ->
         assert [row["revenue"] for row in shop.rows("customer_activity")] == [1023]
         shop.order("r10", SECOND, 1024, email="info@example.jp")
 
-        assert morning(shop, SECOND) == span(START, SECOND)
+        assert morning(shop, SECOND) == [START, SECOND]
         assert sorted(row["revenue"] for row in shop.rows("customer_activity")) == [2**n for n in range(11)]
+
+
+def test_visits_before_an_account_was_known_count_once_it_is(tmp_path: Path) -> None:
+    with open_shop(tmp_path) as shop:
+        tracked = {"subject": "r1", "channel": "web", "purpose": "tracking", "status": "granted"}
+        shop.add("raw_consents", {**tracked, "as_of": START, "occurred_at": noon(START)})
+        shop.add("raw_web_activity", {"customer_ref": "r1", "sessions": 2, "as_of": FIRST})
+        morning(shop, FIRST)
+        assert visits(shop) == {}
+        shop.order("r1", SECOND)
+
+        assert morning(shop, SECOND) == [FIRST, SECOND]
+        assert visits(shop) == {}, "consent given under the number counts from the day it is known whose that is"
+        shop.add("raw_web_activity", {"customer_ref": "r1", "sessions": 4, "as_of": THIRD})
+        morning(shop, THIRD)
+        assert visits(shop) == {THIRD: 4}
+
+
+def test_consent_of_one_account_holds_for_the_visits_of_the_other_after_a_merge(tmp_path: Path) -> None:
+    with open_shop(tmp_path) as shop:
+        for ref in ("r1", "r2"):
+            shop.order(ref, START, email=f"{ref}@example.jp")
+        tracked = {"subject": "r1", "channel": "web", "purpose": "tracking", "status": "granted"}
+        shop.add("raw_consents", {**tracked, "as_of": START, "occurred_at": noon(START)})
+        shop.add("raw_web_activity", {"customer_ref": "r2", "sessions": 2, "as_of": FIRST})
+        morning(shop, FIRST)
+        assert visits(shop) == {}
+        shop.order("r2", SECOND, email="r1@example.jp")
+
+        assert morning(shop, SECOND) == [FIRST, SECOND]
+        assert visits(shop) == {FIRST: 2}
+
+
+def test_a_merge_is_recorded_once_and_undoing_it_gives_the_facts_back(tmp_path: Path) -> None:
+    with open_shop(tmp_path) as shop:
+        for ref in ("r1", "r2"):
+            shop.order(ref, START, 100, email=f"{ref}@example.jp")
+        morning(shop, FIRST)
+        shop.order("r2", SECOND, 50, email="r1@example.jp")
+        morning(shop, SECOND)
+        morning(shop, SECOND)
+        ledger = shop.step(SECOND).ledger
+        (merge,) = list_merges(ledger)
+        assert (merge.merged_on, merge.undone_at) == (SECOND, None)
+        assert len({row["customer_id"] for row in shop.rows("customer_identities") if row["as_of"] == SECOND}) == 1
+
+        undo_merge(ledger, merge.merge_id, now=noon(SECOND))
+        assert morning(shop, THIRD) == [START, SECOND, THIRD]
+        latest = [row for row in shop.rows("customer_identities") if row["as_of"] == THIRD]
+        assert {row["customer_id"] for row in latest} == {merge.former_id, merge.customer_id}
+        spent = {row["customer_id"]: 0 for row in latest}
+        for row in shop.rows("customer_activity"):
+            spent[row["customer_id"]] += row["revenue"]
+        assert spent == {merge.customer_id: 100, merge.former_id: 150}
+        assert list_merges(ledger)[0].undone_at == noon(SECOND)
+
+
+def test_identifiers_that_link_nobody_lie_in_quarantine_with_the_reason(tmp_path: Path) -> None:
+    with open_shop(tmp_path) as shop:
+        for n in range(11):
+            shop.order(f"r{n}", START, email="info@example.jp")
+        shop.publish(FIRST)
+        shop.publish_states([FIRST])
+        found = identities.resolve(shop.step(FIRST))
+        store = quarantine_table(contract_of("customer_identities"))
+        rows = shop.engine.read(store, [FIRST]).to_pyarrow().to_pylist()
+
+        reason = "seen with 11 other identifiers, more than identity.shared_limit (10)"
+        assert found.set_aside == {reason: 1}
+        assert [(row["row_key"], row["reason"]) for row in rows] == [("email=info@example.jp", reason)]
 
 
 def test_missing_history_is_named_with_the_command_that_loads_it(tmp_path: Path) -> None:

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphql import GraphQLObjectType, GraphQLSchema, build_schema
+from graphql import GraphQLObjectType, GraphQLSchema
 from jsonschema import Draft202012Validator
 
 from scoring_platform.sandbox.shopify import schema
 from scoring_platform_tests.sandbox.client import Client
 from scoring_platform_tests.sandbox.conftest import specs
+from scoring_platform_tests.sources.shop import vendor_schema
 
 pytestmark = pytest.mark.skipif(not specs().exists(), reason="the vendors' descriptions are not at hand")
 
 
 def test_every_type_field_and_argument_of_the_shop_exists_at_the_vendor() -> None:
-    vendor = build_schema((specs() / "shopify" / "admin-2026-07.orders-customers.graphql").read_text(encoding="utf-8"))
-    assert list(_missing(schema(), vendor)) == []
+    assert list(_missing(schema(), vendor_schema())) == []
 
 
 def _missing(ours: GraphQLSchema, vendor: GraphQLSchema) -> Iterator[str]:

@@ -3,99 +3,41 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from graphql import build_schema, parse, validate
+from graphql import parse, validate
+from pydantic import ValidationError
 
-from scoring_platform.contracts.raw import RAW_CONSENTS, RAW_CUSTOMERS, RAW_ORDER_ITEMS, RAW_ORDERS
+from scoring_platform.contracts.raw import RAW_CONSENTS, RAW_CUSTOMERS, RAW_EVENTS, RAW_ORDER_ITEMS, RAW_ORDERS
 from scoring_platform.errors import CredentialError, PermanentError, TransientError
 from scoring_platform.sources import shopify_queries
-from scoring_platform.sources.shopify import Shopify, ShopifySource, order_status
+from scoring_platform.sources.shopify import ShopifySource
+from scoring_platform.sources.shopify_queries import bulk_consents, bulk_order_items, bulk_orders
+from scoring_platform.sources.shopify_rows import order_status
 from scoring_platform_tests.http.loopback import Loopback, Reply, Seen, page, reply
-from scoring_platform_tests.sources.scenario import TOKYO, credential, rows
-from scoring_platform_tests.sources.vendor_specs import spec_path
-
-Answering = Callable[[str, dict[str, Any]], Reply]
-
-
-def source(server: Loopback, answer: Answering, *, page_size: int = 2, scope: str = "read_all_orders") -> Shopify:
-    """A Shopify whose GraphQL answers come from ``answer(operation, variables)``."""
-
-    def respond(seen: Seen) -> Reply:
-        if seen.path == "/admin/oauth/access_token":
-            wanted = {"grant_type": "client_credentials", "client_id": "secret-client_id"}
-            assert {**wanted, "client_secret": "secret-client_secret"} == seen.form
-            return reply({"access_token": "shpat", "scope": f"read_customers,{scope}", "expires_in": 86399})
-        assert seen.path == "/admin/api/2026-07/graphql.json"
-        assert seen.headers["x-shopify-access-token"] == "shpat"
-        operation = re.search(r"query (\w+)", seen.json["query"])
-        assert operation is not None
-        return answer(operation[1], seen.json["variables"])
-
-    server.answer = respond
-    settings = ShopifySource.model_validate({"endpoint": server.url, "page_size": page_size})
-    return Shopify(settings, server.url, credential, TOKYO)
+from scoring_platform_tests.sources.scenario import rows
+from scoring_platform_tests.sources.shop import (
+    cart,
+    connection,
+    customer,
+    line,
+    lined,
+    listing,
+    money,
+    order,
+    source,
+    vendor_schema,
+)
 
 
-def listing(field: str, nodes: list[dict[str, Any]], cursor: str | None = None) -> Reply:
-    return reply({"data": {field: connection(nodes, cursor)}})
-
-
-def connection(nodes: list[dict[str, Any]], cursor: str | None = None) -> dict[str, Any]:
-    return {"nodes": nodes, "pageInfo": {"hasNextPage": cursor is not None, "endCursor": cursor}}
-
-
-def money(amount: str | None) -> dict[str, Any]:
-    return {"shopMoney": {"amount": amount}}
-
-
-def order(number: int, **changes: Any) -> dict[str, Any]:
-    return {
-        "legacyResourceId": str(number),
-        "email": "taro@example.jp",
-        "createdAt": "2026-11-01T00:00:00Z",
-        "updatedAt": "2026-11-20T09:00:00Z",
-        "cancelledAt": None,
-        "test": False,
-        "currencyCode": "JPY",
-        "displayFinancialStatus": "PAID",
-        "sourceName": "web",
-        "totalPriceSet": money("1299.0"),
-        "totalRefundedSet": money("300.0"),
-        "customer": {"legacyResourceId": "77"},
-        **changes,
-    }
-
-
-def line(number: int, **changes: Any) -> dict[str, Any]:
-    return {
-        "id": f"gid://shopify/LineItem/{number}",
-        "title": "Beans",
-        "sku": "B-1",
-        "quantity": 2,
-        "discountedTotalSet": money("500.0"),
-        "product": {"legacyResourceId": "9", "productType": "Coffee"},
-        **changes,
-    }
-
-
-def lined(number: int, lines: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": f"gid://shopify/Order/{number}",
-        "legacyResourceId": str(number),
-        "createdAt": "2026-11-01T00:00:00Z",
-        "updatedAt": "2026-11-20T09:00:00Z",
-        "lineItems": lines,
-    }
-
-
-@pytest.mark.parametrize("query", ["ORDERS", "ORDER_ITEMS", "MORE_LINES", "CUSTOMERS", "CONSENTS", "PROBE"])
-def test_every_query_is_valid_against_the_vendors_schema(query: str) -> None:
-    path = spec_path("shopify/admin-2026-07.orders-customers.graphql")
-    assert validate(build_schema(path.read_text(encoding="utf-8")), parse(getattr(shopify_queries, query))) == []
+def test_every_query_is_valid_against_the_vendors_schema() -> None:
+    attributes = {"renewal_on": "custom.renewal_on", "account_number": "custom.account_number"}
+    documents = [value for name, value in vars(shopify_queries).items() if name.isupper() and not name.startswith("_")]
+    documents += [shopify_queries.customers(attributes), shopify_queries.bulk_customers("q", attributes)]
+    documents += [make("q") for make in (bulk_orders, bulk_order_items, bulk_consents)]
+    assert len(documents) == 14
+    assert [error for text in documents for error in validate(vendor_schema(), parse(text))] == []
 
 
 def test_an_order_keeps_its_values_under_our_names(server: Loopback) -> None:
@@ -145,8 +87,7 @@ def test_each_financial_status_has_its_word_and_an_unknown_one_stays(financial: 
 
 
 def test_every_financial_status_of_the_vendor_is_known() -> None:
-    path = spec_path("shopify/admin-2026-07.orders-customers.graphql")
-    kind: Any = build_schema(path.read_text(encoding="utf-8")).type_map["OrderDisplayFinancialStatus"]
+    kind: Any = vendor_schema().type_map["OrderDisplayFinancialStatus"]
     known = {"paid", "pending", "cancelled"}
     assert {order_status(order(1, displayFinancialStatus=value)) for value in kind.values} == known
 
@@ -205,18 +146,6 @@ def test_a_line_without_a_product_is_named_by_sku_or_title(server: Loopback, sku
     assert (found["product_id"], found["category"]) == (product, None)
 
 
-def customer(**changes: Any) -> dict[str, Any]:
-    return {
-        "legacyResourceId": "77",
-        "createdAt": "2026-01-01T00:00:00Z",
-        "updatedAt": "2026-11-20T09:00:00Z",
-        "locale": "ja-JP",
-        "defaultEmailAddress": {"emailAddress": "taro@example.jp"},
-        "defaultAddress": {"province": "Tokyo", "countryCodeV2": "JP"},
-        **changes,
-    }
-
-
 def test_a_customer_keeps_its_values_under_our_names(server: Loopback) -> None:
     asked: list[dict[str, Any]] = []
 
@@ -237,6 +166,78 @@ def test_a_customer_keeps_its_values_under_our_names(server: Loopback) -> None:
     }
     assert (found[1]["email"], found[1]["region"]) == (None, None)
     assert asked[0]["q"] == "updated_at:>='2026-11-20'"
+
+
+def test_only_the_configured_attributes_are_asked_for_and_those_without_a_value_are_left_out(server: Loopback) -> None:
+    attributes = {"renewal_on": "custom.renewal_on", "account_number": "$app:erp.number"}
+
+    def answer(_: str, __: dict[str, Any]) -> Reply:
+        query = server.seen[-1].json["query"]
+        assert 'attribute_account_number: metafield(namespace: "$app:erp", key: "number") { value }' in query
+        assert query.count("metafield") == 2
+        return listing(
+            "customers", [customer(attribute_renewal_on={"value": "2026-12-01"}, attribute_account_number=None)]
+        )
+
+    [found] = rows(source(server, answer, attributes=attributes), "raw_customers")
+    assert found["attributes"] == {"renewal_on": "2026-12-01"}
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"renewal_on": "renewal_on"}, {"Renewal": "a.b"}, {"a": 'custom.b") { value } x: m(k: "a.b'}]
+)
+def test_an_attribute_that_names_no_metafield_is_refused(attributes: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        ShopifySource.model_validate({"endpoint": "sandbox", "attributes": attributes})
+
+
+def test_an_abandoned_checkout_becomes_an_event_that_stays_when_it_is_completed(server: Loopback) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def answer(_: str, variables: dict[str, Any]) -> Reply:
+        asked.append(variables)
+        return listing(
+            "abandonedCheckouts", [cart(1), cart(2, completedAt="2026-11-20T10:00:00Z"), cart(3, customer=None)]
+        )
+
+    left, completed, nobody = rows(source(server, answer), "raw_events")
+    assert left == {
+        "event_id": "checkout:1",
+        "customer_ref": "77",
+        "email": "taro@example.jp",
+        "client_id": None,
+        "kind": "cart_abandoned",
+        "occurred_at": "2026-11-20T09:00:00Z",
+        "properties": {"total": "4200.0", "currency": "JPY", "completed": False},
+    }
+    assert completed["properties"]["completed"] is True
+    assert completed["occurred_at"] == left["occurred_at"]
+    assert (nobody["customer_ref"], nobody["email"]) == (None, None)
+    assert asked[0]["q"] == "updated_at:>='2026-11-20T00:00:00Z' AND updated_at:<'2026-11-21T00:00:00Z'"
+
+
+def test_a_token_that_ends_between_pages_is_renewed_once_and_the_page_is_asked_again(server: Loopback) -> None:
+    tokens, good = iter(["first", "second", "third"]), "first"
+    pages = {None: ("1", "a"), "a": ("2", "b"), "b": ("3", None)}
+    asked: list[str | None] = []
+
+    def answer(seen: Seen) -> Reply:
+        nonlocal good
+        if seen.path == "/admin/oauth/access_token":
+            good = next(tokens)
+            return reply({"access_token": good, "scope": "read_all_orders", "expires_in": 86399})
+        after = seen.json["variables"]["after"]
+        asked.append(after)
+        if seen.headers["x-shopify-access-token"] != good or asked == [None, "a"]:
+            return reply({"errors": "[API] Invalid API key or access token"}, 401)
+        number, following = pages[after]
+        return listing("orders", [order(int(number))], following)
+
+    shopify = source(server, lambda *_: reply({}))
+    server.answer = answer
+    assert [row["order_id"] for row in rows(shopify, "raw_orders")] == ["1", "2", "3"]
+    assert asked == [None, "a", "a", "b"]
+    assert good == "second"
 
 
 def consents(server: Loopback, state: str, at: str | None, tracking: str | None = None) -> list[dict[str, Any]]:
@@ -377,6 +378,7 @@ def test_rows_have_the_columns_of_their_contracts(server: Loopback) -> None:
         "raw_order_items": (RAW_ORDER_ITEMS, "orders", lined(1, connection([line(1)]))),
         "raw_customers": (RAW_CUSTOMERS, "customers", customer()),
         "raw_consents": (RAW_CONSENTS, "customers", customer(defaultEmailAddress=address, tracking=None)),
+        "raw_events": (RAW_EVENTS, "abandonedCheckouts", cart(1)),
     }
     for name, (contract, field, node) in nodes.items():
         found = source(server, lambda *_, f=field, n=node: listing(f, [n]))

@@ -8,7 +8,7 @@ from scoring_platform.orchestration import checks
 from scoring_platform.orchestration.assets.factory import Frame, Results, open_step, publish, table_asset
 from scoring_platform.orchestration.policy import asset_arguments, freshness
 from scoring_platform.orchestration.resources import LakeResource, LedgerResource
-from scoring_platform.pipeline import nps, profile
+from scoring_platform.pipeline import identities, nps, profile
 
 _MENTIONING = (
     "raw_orders", "raw_customers", "raw_email_events", "raw_web_activity", "raw_support_tickets", "raw_events",
@@ -19,7 +19,7 @@ _MENTIONING = (
 def profile_assets(frame: Frame) -> list[dg.AssetsDefinition]:
     """Return the assets from raw tables to profiles."""
     return [
-        table_asset(frame, "customer_identities", profile.customer_identities, deps=_MENTIONING),
+        _customer_identities(frame),
         _customer_activity(frame),
         table_asset(frame, "nps_responses", nps.nps_responses, deps=("raw_nps_responses", "customer_identities")),
         table_asset(
@@ -37,6 +37,33 @@ def profile_assets(frame: Frame) -> list[dg.AssetsDefinition]:
             ),
         ),
     ]
+
+
+def _customer_identities(frame: Frame) -> dg.AssetsDefinition:
+    table = contract_of("customer_identities")
+
+    @dg.asset(
+        **asset_arguments(table),
+        deps=frame.deps(*_MENTIONING),
+        partitions_def=frame.partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[checks.shared_spec(table, frame.partitions), *checks.derived_specs(table, frame.partitions)],
+        freshness_policy=freshness(daily=True),
+        output_required=False,
+    )
+    def customer_identities(context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource) -> Results:
+        with open_step(context, lake, ledger, frame.settings) as step:
+            found = identities.resolve(step)
+            yield from publish(
+                context,
+                step,
+                table,
+                lambda _: found.rows,
+                passed=[checks.shared_result(table, found.set_aside)],
+                plot=lambda _: {"merges": found.merges},
+            )
+
+    return customer_identities
 
 
 def _customer_activity(frame: Frame) -> dg.AssetsDefinition:
