@@ -60,13 +60,14 @@ class Size:
 def fill(engine: DuckDBEngine, size: Size) -> dict[str, int]:
     """Publish the raw tables of ``size`` and return their numbers of rows."""
     return {
-        "raw_orders": _publish(engine, "raw_orders", _orders(engine, size), size.every_day),
-        "raw_email_events": _publish(engine, "raw_email_events", _email_events(engine, size), size.every_day),
-        "raw_customers": _publish(engine, "raw_customers", _customers(engine, size), [size.last]),
+        "raw_orders": put(engine, "raw_orders", _orders(engine, size), size.every_day),
+        "raw_email_events": put(engine, "raw_email_events", _email_events(engine, size), size.every_day),
+        "raw_customers": put(engine, "raw_customers", _customers(engine, size), [size.last]),
     }
 
 
-def _publish(engine: DuckDBEngine, name: str, rows: ir.Table, days: list[date]) -> int:
+def put(engine: DuckDBEngine, name: str, rows: ir.Table, days: list[date]) -> int:
+    """Publish ``rows`` (with ``as_of``) as the ``days`` of raw table ``name``; return how many they are."""
     with engine.lake.staging() as folder:
         staged = engine.stage(contract_of(name), rows, days, folder=folder)
         return publish(engine, contract_of(name), staged, info={}).rows

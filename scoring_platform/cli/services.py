@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from scoring_platform.cli.context import company, prepared_settings
+from scoring_platform.cli.deliveries import listening_port, pushed_mail
 from scoring_platform.contracts.masking import mask_text
 from scoring_platform.ledger.inbox import Inbox, KeptLetter
 from scoring_platform.ledger.store import Ledger
@@ -50,9 +51,11 @@ def up(port: int, webhooks_port: int | None) -> None:
         click.echo(f"{orphans} runs of a killed process were marked as failed")
     with company(settings):
         open_providers(settings)  # a missing secret is said before anything starts
+        receiver_port = listening_port(settings, webhooks_port)
         click.echo(f"Dagster UI: http://127.0.0.1:{port} (first start takes about 20 s)")
-        children = {"Dagster": _start(_dagster(port)), "the webhook receiver": _start(_receiver(webhooks_port))}
-        code = _until_one_ends(children)
+        children = {"Dagster": _start(_dagster(port)), "the webhook receiver": _start(_receiver(receiver_port))}
+        with pushed_mail(settings, port=receiver_port):
+            code = _until_one_ends(children)
     sys.exit(code)
 
 
@@ -68,7 +71,9 @@ def webhooks(host: str | None, port: int | None, *, dead_letters: bool, as_json:
         _show_letters(settings, as_json=as_json)
         return
     with company(settings), suppress(KeyboardInterrupt):
-        serve_webhooks(settings, host=host, port=port, say=click.echo)
+        chosen = listening_port(settings, port)
+        with pushed_mail(settings, host=host, port=chosen):
+            serve_webhooks(settings, host=host, port=chosen, say=click.echo)
     click.echo("Stopped; everything that was acknowledged is kept.")
 
 

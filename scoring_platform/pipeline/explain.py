@@ -12,6 +12,7 @@ import ibis
 
 from scoring_platform.config.scoring import PARTS
 from scoring_platform.contracts.catalog import table as contract_of
+from scoring_platform.contracts.masking import mask_row
 from scoring_platform.domain import normalise
 from scoring_platform.errors import ConfigurationError
 from scoring_platform.lake.engine import DuckDBEngine
@@ -101,11 +102,11 @@ def _evidence(profile: dict[str, Any], scores: dict[str, Any], *, window: int) -
 
 
 def _identifiers(engine: DuckDBEngine, customer_id: str, day: date) -> list[dict[str, Any]]:
-    """Every identifier of the customer, where it was seen and why it is theirs."""
-    identities = engine.read(contract_of("customer_identities"), [day])
+    """Every identifier of the customer, masked, where it was seen and why it is theirs."""
+    table = contract_of("customer_identities")
+    identities = engine.read(table, [day])
     own = identities.filter(identities.customer_id == customer_id).order_by("first_seen_on", "id_kind", "id_value")
-    found: list[dict[str, Any]] = own.drop("customer_id", "as_of").to_pyarrow().to_pylist()
-    return found
+    return [mask_row(table, row) for row in own.drop("customer_id", "as_of").to_pyarrow().to_pylist()]
 
 
 def _customer_id(engine: DuckDBEngine, customer: str, day: date) -> str:

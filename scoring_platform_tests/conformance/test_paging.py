@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
-from weakref import WeakSet
+from weakref import ref
 
 import pytest
 
@@ -18,6 +20,9 @@ ORDER_IS_PROMISED = frozenset({"ga4"})
 
 GIVEN_AGAIN = "twice|another metric"
 """A page under a cursor that is not its own; Klaviyo's next listing recognises events of the one before."""
+
+ADDED_UP = frozenset({"matomo.raw_web_activity"})
+"""Tables whose first rows are sums over a whole listing."""
 
 MOST_LIVE_ANSWERS = 3
 """The answer in hand, the one before it, and one asked for while reading it."""
@@ -45,7 +50,7 @@ def test_a_page_that_is_given_again_is_an_error_and_never_a_missing_page(world: 
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_the_first_page_comes_before_the_last_is_asked_for(world: World, name: str) -> None:
+def test_the_first_page_comes_before_the_second_is_asked_for(world: World, name: str) -> None:
     expected = world.baseline(name)
     world.company.faults.forget_requests()
     pages = world.fetch(name)
@@ -53,40 +58,58 @@ def test_the_first_page_comes_before_the_last_is_asked_for(world: World, name: s
 
     assert list(next(pages)) == expected.pages[0]
 
-    assert world.calls() < len(expected.exchanges)
+    assert expected.second_page is not None
+    assert world.calls() <= expected.second_page + (name in ADDED_UP)
+
+
+class _Object(dict[str, Any]):
+    """An object of an answer, of which is known whether something still holds on to it."""
+
+
+@dataclass
+class Held:
+    """The answers so far: references to the objects of each."""
+
+    answers: list[list[ref[_Object]]] = field(default_factory=list)
+
+    def watch(self, body: Any) -> Any:
+        """Return ``body`` made of objects that are watched."""
+        objects: list[ref[_Object]] = []
+
+        def watched(given: dict[str, Any]) -> _Object:
+            made = _Object(given)
+            objects.append(ref(made))
+            return made
+
+        copied = json.loads(json.dumps(body), object_hook=watched)
+        self.answers.append(objects)
+        return copied
+
+    def live(self) -> int:
+        """How many answers are not wholly let go."""
+        return sum(any(one() is not None for one in objects) for objects in self.answers)
 
 
 @pytest.fixture
-def live(monkeypatch: pytest.MonkeyPatch) -> WeakSet[Any]:
-    """The answers that something still holds on to."""
-    answers: WeakSet[Any] = WeakSet()
-    request = ApiClient.request
-
-    class Watched(Answer):
-        """An answer that is told apart by itself, not by its content."""
-
-        __hash__ = object.__hash__
-        __eq__ = object.__eq__
+def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    """What of the answers something still holds on to."""
+    answers, request = Held(), ApiClient.request
 
     def watched(self: ApiClient, *arguments: Any, **more: Any) -> Answer:
         got = request(self, *arguments, **more)
-        answer = Watched(got.status, got.headers, got.json)
-        answers.add(answer)
-        return answer
+        return replace(got, json=answers.watch(got.json))
 
     monkeypatch.setattr(ApiClient, "request", watched)
     return answers
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_pages_that_were_read_are_let_go(world: World, name: str, live: WeakSet[Any]) -> None:
-    expected = world.baseline(name)
+def test_pages_that_were_read_are_let_go(world: World, name: str, held: Held) -> None:
+    lives = [held.live() for _ in world.fetch(name)]
 
-    held = [len(live) for _ in world.fetch(name)]
-
-    assert len(expected.exchanges) >= MOST_LIVE_ANSWERS
-    assert max(held) <= MOST_LIVE_ANSWERS
-    assert len(live) == 0
+    assert len(held.answers) >= MOST_LIVE_ANSWERS
+    assert max(lives) <= MOST_LIVE_ANSWERS
+    assert held.live() == 0
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if name.partition(".")[0] not in ORDER_IS_PROMISED])

@@ -39,6 +39,8 @@ def test_the_words_hold_the_evidence(shop: Shop) -> None:
     assert "Segment: Prospect (prospect) — since 2026-03-23" in words
     assert "Support: 1 tickets, 1 rated bad in 90 days" in words
     assert "Recency: no purchase, band —" in words
+    assert "email a***@***.jp (" in words
+    assert "asks@example.jp" not in words
 
 
 def test_nobody_is_an_error_that_does_not_repeat_the_name(shop: Shop) -> None:

@@ -1,0 +1,40 @@
+"""A home to measure in: its configuration, its lake, its ledger, and a DuckDB connection as the assets have it.
+
+Belongs here: opening and closing. Does not belong here: what is put into the lake, and what is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import duckdb
+
+from scoring_platform.lake.engine import DuckDBEngine
+from scoring_platform.lake.tree import Lake
+from scoring_platform.ledger.store import Ledger
+from scoring_platform.pipeline.step import Step
+from scoring_platform.settings import load_settings
+
+
+@contextmanager
+def opened(home: Path, configuration: str, days: Sequence[date], *, threads: int = 0) -> Iterator[Step]:
+    """Give the surroundings of one computation in ``home``.
+
+    Args:
+        home: The folder of all state.
+        configuration: Text of its ``scoring.yaml``; an empty one leaves what is there.
+        days: Days to compute, oldest first.
+        threads: DuckDB threads; 0 leaves it to the configuration.
+    """
+    path = home / "scoring.yaml"
+    if configuration:
+        path.write_text(configuration, encoding="utf-8")
+    settings = load_settings({}, home=home, config_path=path)
+    with duckdb.connect() as connection, Ledger(settings.ledger_url) as ledger:
+        connection.execute(f"SET temp_directory = '{home / 'tmp'}'")
+        if threads:
+            connection.execute(f"SET threads = {threads}")
+        yield Step(DuckDBEngine(connection, Lake(settings.lake_root)), settings, ledger, days, datetime.now(UTC))
