@@ -21,7 +21,10 @@ from scoring_platform_tests.conformance.world import TABLES, Exchange, World
 from scoring_platform_tests.http.loopback import Seen
 from scoring_platform_tests.sources.vendor_specs import FOLDER, openapi, spec_path
 
-pytestmark = pytest.mark.skipif(not FOLDER.exists(), reason="no copy of the vendors' descriptions at ../shared")
+pytestmark = [
+    pytest.mark.needs_shared,
+    pytest.mark.skipif(not FOLDER.exists(), reason="no copy of the vendors' descriptions at ../shared"),
+]
 
 Document = dict[str, Any]
 Check = Callable[[Exchange], list[str]]
