@@ -75,6 +75,6 @@ def company(settings: Settings) -> Iterator[sandbox.Endpoint | None]:
         yield None
         return
     if sandbox.find(settings.home) is None:
-        click.echo("Starting the sandbox company on loopback …")
+        click.echo("Starting the sandbox company on loopback …", err=True)
     with sandbox.ensure(settings.home) as endpoint:
         yield endpoint

@@ -10,7 +10,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, redirect_stdout
 from datetime import timedelta
 from functools import partial
 from typing import Any, Literal
@@ -53,9 +52,7 @@ def doctor(*, as_json: bool) -> None:
     The exit code is 0 unless something FAILED; a WARN is worth a look, and keeps nothing from running.
     """
     settings = prepared_settings()
-    # What is said about the sandbox must not stand in the middle of the JSON.
-    aside = redirect_stdout(sys.stderr) if as_json else nullcontext()
-    with aside, company(settings), ThreadPoolExecutor(_AT_ONCE) as pool:
+    with company(settings), ThreadPoolExecutor(_AT_ONCE) as pool:
         results = list(pool.map(lambda probe: _examined(settings, *probe), _probes(settings)))
     if as_json:
         click.echo(json.dumps(results, ensure_ascii=False, indent=2))

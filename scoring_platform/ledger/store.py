@@ -17,7 +17,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from scoring_platform.errors import ConfigurationError
 from scoring_platform.ledger.schema import METADATA, SCHEMA, SCHEMA_VERSION
@@ -118,7 +118,12 @@ def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _engine(url: str, database: str | None) -> Engine:
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    try:
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    except (ImportError, NoSuchModuleError) as error:
+        kind = url.partition(":")[0]
+        msg = f"SCORING_LEDGER_URL is a {kind} address, but its driver is not installed (for PostgreSQL: psycopg)"
+        raise ConfigurationError(msg) from error
     if engine.dialect.name == "sqlite":
         if database and database != ":memory:":
             Path(database).parent.mkdir(parents=True, exist_ok=True)

@@ -199,10 +199,10 @@ def test_missing_crm_fields_are_made_once(module_mornings: Platform) -> None:
 def test_a_running_sandbox_is_used_and_not_started_again(module_mornings: Platform) -> None:
     with module_mornings.company() as endpoint:
         done = module_mornings.command("doctor")
-        assert "Starting the sandbox company" not in done.out
+        assert "Starting the sandbox company" not in done.said
         assert endpoint.answers(), "and it is not stopped by the command that found it"
 
-    assert "Starting the sandbox company" in module_mornings.command("doctor").out
+    assert "Starting the sandbox company" in module_mornings.command("doctor").err
 
 
 def small_company(tmp_path_factory: pytest.TempPathFactory, name: str) -> Platform:

@@ -32,9 +32,10 @@ def test_a_ledger_of_another_layout_is_refused(ledger: Ledger, url: str) -> None
         Ledger(url).open()
 
 
-def test_a_wrong_address_names_the_variable() -> None:
+@pytest.mark.parametrize("address", ["no address", "cobol://127.0.0.1/ledger"])
+def test_a_wrong_address_names_the_variable(address: str) -> None:
     with pytest.raises(ConfigurationError, match="SCORING_LEDGER_URL"):
-        Ledger("no address")
+        Ledger(address).open()
 
 
 def test_a_failed_transaction_leaves_nothing(ledger: Ledger) -> None:

@@ -262,7 +262,6 @@ class _Life:
             at = self._later(order.versions[-1].changed_at)
             if self._edit(order, at, **self._changes(order.versions[-1].row)):
                 self._edit(item, at, amount=self._amount())
-        _settle(order)
 
     def _changes(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """What may become of an order."""
@@ -424,13 +423,6 @@ class _Life:
 
     def _amount(self) -> Decimal:
         return Decimal(self.chance.choice([0, 1999, 100001, self.chance.randint(1, 99999)])) / 100
-
-
-def _settle(order: Record) -> None:
-    """What was good stays good: what a later bad version leaves standing depends on when one looked."""
-    statuses = [version.row["status"] for version in order.versions]
-    if statuses[-1] == "lost at sea" and any(status != "lost at sea" for status in statuses):
-        del order.versions[max(place for place, status in enumerate(statuses) if status != "lost at sea") + 1 :]
 
 
 def sources_of(history: History) -> Sequence[Api]:
