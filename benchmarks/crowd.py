@@ -8,6 +8,7 @@ links between them. Some mailboxes and some devices are used by many: they must 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -20,6 +21,7 @@ from scoring_platform.lake.engine import DuckDBEngine
 IDENTIFIERS_EACH = 10
 LINKS_EACH = 30
 SHARED_BY = 40
+_ADDRESS = "p || '.' || e || '@example.com' AS email"
 CONFIGURATION = """
 company: {{name: Benchmark}}
 history_start: {first}
@@ -84,57 +86,46 @@ def fill_first_day(engine: DuckDBEngine, crowd: Crowd) -> None:
     """Publish raw tables that mention every identifier of ``crowd``."""
     accounts = f"range({crowd.people}) AS people(p), range(3) AS accounts(a), range(3) AS addresses(e)"
     some = f"range({crowd.shared * SHARED_BY}) AS people(p)"
-    held = "p || '-' || a AS customer_ref, p || '.' || e || '@example.com' AS email"
+    account, first = f"p || '-' || a AS customer_ref, {_ADDRESS}", "p || '-0' AS customer_ref"
     day = f"DATE '{crowd.first_day}' - (hash(p) % {crowd.days})::INT AS as_of"
-    _put(
-        engine,
-        "raw_orders",
-        f"SELECT 'o' || p || a || e AS order_id, {held}, {day} FROM {accounts}",
-        f"SELECT 's' || p AS order_id, p || '-0' AS customer_ref, "
-        f"'office' || p % {crowd.shared} || '@example.com' AS email, {day} FROM {some}",
-        days=crowd.history,
-    )
-    _put(
-        engine,
-        "raw_events",
-        f"SELECT 'v' || p || a || e || d AS event_id, {held}, 'd' || p || '.' || d AS client_id, {day} "
-        f"FROM {accounts}, range(2) AS devices(d)",
-        f"SELECT 'k' || p AS event_id, p || '-0' AS customer_ref, "
-        f"'kiosk' || p % {crowd.shared} AS client_id, {day} FROM {some}",
-        days=crowd.history,
-    )
+    mailbox, kiosk = f"'office' || p % {crowd.shared} || '@example.com'", f"'kiosk' || p % {crowd.shared}"
+    orders = {
+        f"'o' || p || a || e AS order_id, {account}, {day}": accounts,
+        f"'s' || p AS order_id, {first}, {mailbox} AS email, {day}": some,
+    }
+    events = {
+        f"'v' || p || a || e || d AS event_id, {account}, 'd' || p || '.' || d AS client_id, {day}": (
+            f"{accounts}, range(2) AS devices(d)"
+        ),
+        f"'k' || p AS event_id, {first}, {kiosk} AS client_id, {day}": some,
+    }
+    _put(engine, "raw_orders", orders, crowd.history)
+    _put(engine, "raw_events", events, crowd.history)
     _put_state(engine, crowd, crowd.first_day)
 
 
 def fill_second_day(engine: DuckDBEngine, crowd: Crowd) -> None:
     """Publish the raw tables of the day on which some people turn out to be one."""
-    _put(
-        engine,
-        "raw_orders",
-        f"SELECT 'm' || p AS order_id, 2 * p || '-0' AS customer_ref, 2 * p + 1 || '.0@example.com' AS email, "
-        f"DATE '{crowd.second_day}' AS as_of FROM range({crowd.pairs}) AS pairs(p)",
-        days=[crowd.second_day],
-    )
+    account, address = "2 * p || '-0' AS customer_ref", "2 * p + 1 || '.0@example.com' AS email"
+    columns = f"'m' || p AS order_id, {account}, {address}, DATE '{crowd.second_day}' AS as_of"
+    _put(engine, "raw_orders", {columns: f"range({crowd.pairs}) AS pairs(p)"}, [crowd.second_day])
     _put_state(engine, crowd, crowd.second_day)
 
 
 def _put_state(engine: DuckDBEngine, crowd: Crowd, day: date) -> None:
     """Publish every account and every CRM record as ``day`` knows them."""
     since = f"(DATE '{crowd.first_day}' - (hash(p) % {crowd.days})::INT)::TIMESTAMPTZ"
-    made = f"p || '.' || e || '@example.com' AS email, {since} AS created_at, DATE '{day}' AS as_of"
+    made = f"{_ADDRESS}, {since} AS created_at, DATE '{day}' AS as_of"
     people = f"range({crowd.people}) AS people(p), range(3) AS addresses(e)"
-    _put(
-        engine,
-        "raw_customers",
-        f"SELECT p || '-' || a AS customer_ref, '{{\"account_number\": \"N' || p || '\"}}' AS attributes, {made} "
-        f"FROM {people}, range(3) AS accounts(a)",
-        days=[day],
-    )
-    _put(engine, "raw_crm_contacts", f"SELECT 'K' || p AS crm_id, {made} FROM {people}", days=[day])
+    attributes = "'{\"account_number\": \"N' || p || '\"}' AS attributes"
+    accounts = {f"p || '-' || a AS customer_ref, {attributes}, {made}": f"{people}, range(3) AS accounts(a)"}
+    _put(engine, "raw_customers", accounts, [day])
+    _put(engine, "raw_crm_contacts", {f"'K' || p AS crm_id, {made}": people}, [day])
 
 
-def _put(engine: DuckDBEngine, name: str, *queries: str, days: list[date]) -> None:
-    """Publish rows of raw table ``name``; columns not given are null."""
+def _put(engine: DuckDBEngine, name: str, parts: Mapping[str, str], days: list[date]) -> None:
+    """Publish rows of raw table ``name``, from columns and what they are made of; columns not given are null."""
+    queries = [f"SELECT {columns} FROM {numbers}" for columns, numbers in parts.items()]  # noqa: S608 - only ours
     given = engine.ibis.sql(" UNION ALL BY NAME ".join(queries))
     schema = contract_of(name).schema
     rest = {column: ibis.null(kind) for column, kind in schema.items() if column not in given.columns}

@@ -8,29 +8,23 @@ Belongs here: stages and their printing. Does not belong here: the made-up facts
 
 from __future__ import annotations
 
-import resource
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import click
-import duckdb
 import ibis.expr.types as ir
 
+from benchmarks.apart import MIB, peak_memory
 from benchmarks.generated import CONFIGURATION, Size, fill
+from benchmarks.home import opened
 from scoring_platform.contracts.catalog import table as contract_of
-from scoring_platform.lake.engine import DuckDBEngine
-from scoring_platform.lake.tree import Lake
 from scoring_platform.lake.write import write
-from scoring_platform.ledger.store import Ledger
 from scoring_platform.pipeline import identities, models, nps, profile, scores
 from scoring_platform.pipeline.step import Step
-from scoring_platform.settings import load_settings
 
 LAST_DAY = date(2026, 6, 30)
 
@@ -66,7 +60,12 @@ def stages(size: Size) -> list[Stage]:
 def main(customers: int, days: int, threads: int) -> None:
     """Fill a lake, compute the day, print what each stage took."""
     size = Size(customers, days, LAST_DAY)
-    with tempfile.TemporaryDirectory(prefix="scoring-bench-") as folder, _step(Path(folder), size, threads) as step:
+    with tempfile.TemporaryDirectory(prefix="scoring-bench-") as folder:
+        _day(Path(folder), size, threads)
+
+
+def _day(home: Path, size: Size, threads: int) -> None:
+    with opened(home, CONFIGURATION.format(first=size.first), [size.last], threads=threads) as step:
         started = time.perf_counter()
         rows = fill(step.engine, size)
         made = ", ".join(f"{name} {count:,}" for name, count in rows.items())
@@ -76,32 +75,14 @@ def main(customers: int, days: int, threads: int) -> None:
 
 def _measure(step: Step, chosen: Sequence[Stage]) -> None:
     total = 0.0
-    print(f"{'stage':<24}{'days':>6}{'rows':>12}{'seconds':>10}{'peak MB':>10}")
+    print(f"{'stage':<24}{'days':>6}{'rows':>12}{'seconds':>10}{'peak MiB':>10}")
     for stage in chosen:
         started = time.perf_counter()
         written = write(step.engine, contract_of(stage.table), stage.compute(step), days=stage.days, info={})
         seconds = time.perf_counter() - started
         total += seconds
-        print(f"{stage.table:<24}{len(stage.days):>6}{written.rows:>12,}{seconds:>10.2f}{_peak_megabytes():>10.0f}")
-    print(f"{'total':<42}{total:>10.2f}{_peak_megabytes():>10.0f}")
-
-
-@contextmanager
-def _step(home: Path, size: Size, threads: int) -> Iterator[Step]:
-    config = home / "scoring.yaml"
-    config.write_text(CONFIGURATION.format(first=size.first), encoding="utf-8")
-    settings = load_settings({}, home=home, config_path=config)
-    with duckdb.connect() as connection, Ledger(settings.ledger_url) as ledger:
-        connection.execute(f"SET temp_directory = '{home / 'tmp'}'")
-        if threads:
-            connection.execute(f"SET threads = {threads}")
-        engine = DuckDBEngine(connection, Lake(settings.lake_root))
-        yield Step(engine, settings, ledger, [size.last], datetime.now(UTC))
-
-
-def _peak_megabytes() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+        print(f"{stage.table:<24}{len(stage.days):>6}{written.rows:>12,}{seconds:>10.2f}{peak_memory() / MIB:>10.0f}")
+    print(f"{'total':<42}{total:>10.2f}{peak_memory() / MIB:>10.0f}")
 
 
 if __name__ == "__main__":

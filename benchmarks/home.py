@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from scoring_platform.lake.engine import DuckDBEngine
+from scoring_platform.lake.engine import DuckDBEngine, connection_config
 from scoring_platform.lake.tree import Lake
 from scoring_platform.ledger.store import Ledger
 from scoring_platform.pipeline.step import Step
@@ -33,8 +33,9 @@ def opened(home: Path, configuration: str, days: Sequence[date], *, threads: int
     if configuration:
         path.write_text(configuration, encoding="utf-8")
     settings = load_settings({}, home=home, config_path=path)
-    with duckdb.connect() as connection, Ledger(settings.ledger_url) as ledger:
-        connection.execute(f"SET temp_directory = '{home / 'tmp'}'")
-        if threads:
-            connection.execute(f"SET threads = {threads}")
+    limits = settings.config.engine
+    config = connection_config(
+        settings.home / "tmp", threads=threads or limits.threads, memory_limit=limits.memory_limit
+    )
+    with duckdb.connect(config=config) as connection, Ledger(settings.ledger_url) as ledger:
         yield Step(DuckDBEngine(connection, Lake(settings.lake_root)), settings, ledger, days, datetime.now(UTC))

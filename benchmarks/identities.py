@@ -57,10 +57,9 @@ def main(people: int) -> None:
         _day(Path(folder), crowd, day=crowd.second_day, fill=fill_second_day, expected=second)
 
 
-def _day(
-    home: Path, crowd: Crowd, *, day: date, fill: Callable[[DuckDBEngine, Crowd], None], expected: Found
-) -> None:
-    measured(_fill, home, crowd, fill)
+def _day(home: Path, crowd: Crowd, *, day: date, fill: Callable[[DuckDBEngine, Crowd], None], expected: Found) -> None:
+    with opened(home, CONFIGURATION.format(first=crowd.history[0]), [day]) as step:
+        fill(step.engine, crowd)
     result = measured(_resolve, home, day)
     found = result.value
     print(f"{day}: {result.words}")
@@ -71,11 +70,6 @@ def _day(
     if found != expected:
         msg = f"{day}: {found} came out, not {expected}"
         raise click.ClickException(msg)
-
-
-def _fill(home: Path, crowd: Crowd, fill: Callable[[DuckDBEngine, Crowd], None]) -> None:
-    with opened(home, CONFIGURATION.format(first=crowd.history[0]), [crowd.first_day]) as step:
-        fill(step.engine, crowd)
 
 
 def _resolve(home: Path, day: date) -> Found:

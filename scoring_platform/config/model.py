@@ -20,6 +20,7 @@ from scoring_platform.contracts.raw import RAW_TABLES
 
 RAW_NAMES = tuple(table.name for table in RAW_TABLES)
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Memory = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)? ?[MGT]i?B$")]
 Month = Annotated[str, StringConstraints(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
 
 
@@ -92,6 +93,16 @@ class Alerts(Section):
     window_minutes: int = Field(60, ge=1, description="One message per problem within this time")
 
 
+class Engine(Section):
+    """How much of the machine the DuckDB engine may use; what does not fit into memory goes to disk."""
+
+    threads: int | None = Field(None, ge=1, description="Threads; by default one per core")
+    memory_limit: Memory | None = Field(None, description="Such as `4GB`; by default four fifths of the machine's")
+    ingest_memory_limit: Memory | None = Field(
+        None, description="The same while a raw table is loaded; by default 64 MB a thread, and at least 128 MB"
+    )
+
+
 class ScoringConfig(Section):
     """The whole of ``scoring.yaml``."""
 
@@ -113,6 +124,7 @@ class ScoringConfig(Section):
     activation: Activation = Activation()
     report: Report = Report()
     alerts: Alerts = Alerts()
+    engine: Engine = Engine()
 
     @model_validator(mode="after")
     def _known_tables(self) -> ScoringConfig:

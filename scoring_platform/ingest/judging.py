@@ -75,7 +75,8 @@ def judge(
         by: What to judge by.
         orders: Published orders, for tables whose day and currency come from their order.
     """
-    typed = _typed(engine, table, folder, by)
+    given = _typed(engine, table, folder, by)
+    typed = _with_defaults(table, given)
     if orders is not None:
         typed = _with_order(typed, orders, by.zone)
     else:
@@ -88,7 +89,9 @@ def judge(
         reasons.append(_currency_reason(typed, by.rates))
     # Joining skips the nulls, and only nulls give null.
     judged = typed.mutate(_reason=ibis.array(reasons).join("; ").nullif(""), _key=row_key(table, typed))
-    return engine.materialise(judged.select(*table.schema.names, "as_of", "_payload", "_key", "_reason"))
+    rows = engine.materialise(judged.select(*table.schema.names, "as_of", "_payload", "_key", "_reason"))
+    engine.forget(given)
+    return rows
 
 
 def _typed(engine: DuckDBEngine, table: Table, folder: Path, by: Judgement) -> ir.Table:
@@ -111,7 +114,7 @@ def _typed(engine: DuckDBEngine, table: Table, folder: Path, by: Judgement) -> i
     # Casts of times without an offset follow the session's zone; the result is an instant.
     engine.connection.execute(f"SET TimeZone = '{by.source_zone.key}'")
     try:
-        frame = engine.materialise(
+        return engine.materialise(
             engine.ibis.sql(
                 f"SELECT {', '.join(casts)}, {literal(by.source)} AS source, "
                 f"CAST(to_json(struct_pack({payload})) AS VARCHAR) AS _payload, "
@@ -121,7 +124,6 @@ def _typed(engine: DuckDBEngine, table: Table, folder: Path, by: Judgement) -> i
         )
     finally:
         engine.connection.execute("SET TimeZone = 'UTC'")
-    return _with_defaults(table, frame)
 
 
 def _with_defaults(table: Table, typed: ir.Table) -> ir.Table:

@@ -23,7 +23,7 @@ from scoring_platform.contracts.table import Table
 from scoring_platform.ingest.guards import DayVerdict, Emptiness, judge_days
 from scoring_platform.ingest.judging import Judgement, Rates, judge, reporting_currency
 from scoring_platform.ingest.picture import Merge, new_picture
-from scoring_platform.ingest.quarantine import Quarantined, quarantine_table, quarantined
+from scoring_platform.ingest.quarantine import FUTURE, Quarantined, quarantine_table, quarantined
 from scoring_platform.ingest.staging import write_pages
 from scoring_platform.lake.engine import DuckDBEngine, literal
 from scoring_platform.lake.write import Written, publish
@@ -95,6 +95,11 @@ def load(engine: DuckDBEngine, request: Load, ledger: Ledger) -> Loaded:
         ConfigurationError: A query or the currencies are wrong.
         SourceError: A source failed; nothing was published.
     """
+    with engine.sparing(request.config.engine.ingest_memory_limit):
+        return _load(engine, request, ledger)
+
+
+def _load(engine: DuckDBEngine, request: Load, ledger: Ledger) -> Loaded:
     judged, windows = _extract(engine, request, ledger)
     delivered = int(judged.count().execute())
     picture = new_picture(_merge(engine, request, judged))
@@ -117,7 +122,7 @@ def load(engine: DuckDBEngine, request: Load, ledger: Ledger) -> Loaded:
         written = publish(engine, request.table, [day for day in staged if day.day not in blocked], info=request.info)
     _publish_quarantine(engine, request, aside)
     if not blocked:
-        advance_watermarks(ledger, _reached(request, windows))
+        advance_watermarks(ledger, _reached(request, windows, judged))
     run_days = set(request.days)
     return Loaded(
         verdicts=tuple(verdict for verdict in verdicts if verdict.day in run_days or verdict.blocked),
@@ -202,10 +207,31 @@ def _window(engine: DuckDBEngine, request: Load, *, watermark: datetime | None) 
     return Window(min(starts), request.now)
 
 
-def _reached(request: Load, windows: Mapping[str, Window]) -> dict[tuple[str, str], datetime]:
-    """Watermarks stop at the end of the run's last day: what came later is asked for again next time."""
+def _reached(
+    request: Load, windows: Mapping[str, Window], judged: ir.Table
+) -> dict[tuple[str, str], datetime]:
+    """Watermarks stop at the end of the run's last day: what came later is asked for again next time.
+
+    They stop before it at the change of a row that belongs to a later day already (the clock of a till that is ahead,
+    a delivery dated tomorrow), so that the run of its day is given it again.
+    """
     end = _start_of(request.days[-1] + timedelta(days=1), request.zone)
-    return {(source, request.table.name): min(window.until, end) for source, window in windows.items()}
+    waiting = _waiting(request, judged) if windows else {}
+    return {
+        (source, request.table.name): min(window.until, end, waiting.get(source, end))
+        for source, window in windows.items()
+    }
+
+
+def _waiting(request: Load, judged: ir.Table) -> dict[str, datetime]:
+    """Return when the first of the rows was changed that wait for the run of a later day, by source."""
+    if request.table.partition == "state" or request.table.version_column != "updated_at":
+        return {}
+    later = judged.filter(
+        judged.as_of > request.days[-1], judged.updated_at.notnull(), ~judged._reason.fill_null("").contains(FUTURE)
+    )
+    first = later.group_by("source").aggregate(at=later.updated_at.min()).to_pyarrow().to_pylist()
+    return {row["source"]: row["at"] for row in first}
 
 
 def _start_of(day: date, zone: ZoneInfo) -> datetime:

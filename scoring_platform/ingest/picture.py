@@ -82,7 +82,8 @@ def new_picture(merge: Merge) -> Picture:
     before = merge.of_others(merge.engine.read(merge.table, ordered))
     if merge.partial or not parts or before.count().execute():
         parts.append(_latest(merge, merge.of_others(_good(merge)), before))
-    rows = merge.engine.materialise(ibis.union(*parts)) if len(parts) > 1 else parts[0]
+    # Computed before it is sorted and written: the two together would need twice the memory.
+    rows = merge.engine.materialise(ibis.union(*parts) if len(parts) > 1 else parts[0])
     return Picture(rows.filter(rows.as_of.isin(ordered)), ordered)
 
 

@@ -7,11 +7,15 @@ publishing decisions (``audit``, ``write``), SQL about the business (``domain``)
 from __future__ import annotations
 
 import hashlib
+import logging
+import shutil
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import ibis
@@ -20,6 +24,13 @@ from ibis.expr.operations import InMemoryTable
 
 from scoring_platform.contracts.table import Table
 from scoring_platform.lake.tree import Lake, Version
+
+_MEGABYTES_PER_THREAD, _LEAST_MEGABYTES = 64, 128
+_WRITTEN_ROWS, _DAYS_AT_ONCE = 20_000, 16
+"""Rows a thread collects before it writes them out, and days that are written at once, when memory is to be spared."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,18 @@ class StagedDay:
     fingerprint: str
 
 
+def connection_config(spill: Path, *, threads: int | None, memory_limit: str | None) -> dict[str, Any]:
+    """Return the settings of a DuckDB connection that may use so much of the machine; None leaves it to DuckDB.
+
+    Args:
+        spill: Folder for what does not fit into memory.
+        threads: Threads.
+        memory_limit: Memory, such as ``4GB``.
+    """
+    given = {"threads": threads, "memory_limit": memory_limit}
+    return {"temp_directory": str(spill), **{name: value for name, value in given.items() if value is not None}}
+
+
 class DuckDBEngine:
     """Reads and writes lake tables through one DuckDB connection, which the caller opens and closes."""
 
@@ -39,8 +62,11 @@ class DuckDBEngine:
         self.connection = connection
         self.lake = lake
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")
         self.ibis = ibis.duckdb.from_connection(connection)
         self._names = 0
+        self._is_sparing = False
+        self._ample: str | None = None
 
     def read(self, table: Table, days: Iterable[date]) -> ir.Table:
         """Return the rows of the published ``days`` of ``table`` with their ``as_of``; none gives an empty table."""
@@ -61,8 +87,64 @@ class DuckDBEngine:
         name = self._name("materialised")
         if expression.op().find(InMemoryTable):
             return self.ibis.create_table(name, expression, temp=True)
-        self.connection.execute(f"CREATE TEMP TABLE {name} AS {self.ibis.compile(expression)}")
+        self._run(f"CREATE TEMP TABLE {name} AS {self.ibis.compile(expression)}")
         return self.ibis.table(name)
+
+    def forget(self, materialised: ir.Table) -> None:
+        """Drop what ``materialise`` returned, to free its memory before the connection is closed."""
+        self.connection.execute(f"DROP TABLE {quoted(materialised.op().name)}")
+
+    @contextmanager
+    def sparing(self, memory_limit: str | None) -> Iterator[None]:
+        """Work with little memory meanwhile, spilling to disk, so that memory stays flat however many rows there are.
+
+        A query for which that is too little (a few very long texts may be enough) gets all that the engine may use.
+
+        Args:
+            memory_limit: Memory of the engine; None gives it 64 MB for each thread, and at least 128 MB.
+        """
+        threads = int(self._setting("threads"))
+        meanwhile = {
+            "memory_limit": memory_limit or f"{max(_LEAST_MEGABYTES, threads * _MEGABYTES_PER_THREAD)}MB",
+            "preserve_insertion_order": "false",
+            "partitioned_write_flush_threshold": str(_WRITTEN_ROWS),
+        }
+        before = {name: self._setting(name) for name in meanwhile}
+        self._ample = before["memory_limit"] = _not_less(before["memory_limit"])
+        self._is_sparing = True
+        self._set(meanwhile)
+        try:
+            yield
+        finally:
+            self._ample, self._is_sparing = None, False
+            self._set(before)
+
+    def _run(self, sql: str, *, into: Sequence[Path] = ()) -> duckdb.DuckDBPyConnection:
+        """Run a query that may need much memory, a second time with all there is if it was spared too much.
+
+        Args:
+            sql: The query.
+            into: Folders that it writes, removed before it runs again.
+        """
+        try:
+            return self.connection.execute(sql)
+        except duckdb.OutOfMemoryException:
+            if self._ample is None:
+                raise
+            _log.info("a query needs more memory than is given to a load; it runs again with %s", self._ample)
+        for folder in into:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._set({"memory_limit": self._ample})
+        self._ample = None
+        return self.connection.execute(sql)
+
+    def _setting(self, name: str) -> str:
+        ((value,),) = self.connection.execute(f"SELECT current_setting({literal(name)})").fetchall()
+        return str(value)
+
+    def _set(self, settings: Mapping[str, str]) -> None:
+        for name, value in settings.items():
+            self.connection.execute(f"SET {name} = {literal(value)}")
 
     def stage(self, table: Table, expression: ir.Table, days: Sequence[date], *, folder: Path) -> list[StagedDay]:
         """Write ``expression`` below ``folder``, a day per sub-folder, and fingerprint every day of ``days``.
@@ -74,22 +156,35 @@ class DuckDBEngine:
             expression = self.materialise(expression)
         if table.partition == "current":
             return [self._stage_current(table, expression, folder)]
-        columns = _cast_columns(table)
-        order = ", ".join(quoted(name) for name in table.key)
-        wanted = ", ".join(f"DATE '{day}'" for day in days)
-        self.connection.execute(
-            f"COPY (SELECT {columns}, CAST(as_of AS DATE) AS as_of FROM ({self.ibis.compile(expression)}) "
-            f"WHERE as_of IN ({wanted}) "
-            f"ORDER BY as_of, {order}) TO {literal(str(folder))} (FORMAT parquet, COMPRESSION zstd, "
-            "PARTITION_BY (as_of), WRITE_PARTITION_COLUMNS false, OVERWRITE_OR_IGNORE true, "
-            "FILENAME_PATTERN 'rows_{uuid}')"
-        )
+        if self._is_sparing and len(days) > _DAYS_AT_ONCE:
+            self._write_piecemeal(table, expression, days, folder)
+        else:
+            self._write_days(table, self.ibis.compile(expression), days, folder)
         found = self._fingerprints(table, folder)
         return [self._staged_day(table, day, folder, found.get(day)) for day in days]
 
+    def _write_piecemeal(self, table: Table, expression: ir.Table, days: Sequence[date], folder: Path) -> None:
+        """Write a few days at a time: each day that is open takes half a megabyte or more for every thread."""
+        ordered = self.materialise(expression.order_by("as_of"))
+        for start in range(0, len(days), _DAYS_AT_ONCE):
+            self._write_days(table, self.ibis.compile(ordered), days[start : start + _DAYS_AT_ONCE], folder)
+        self.forget(ordered)
+
+    def _write_days(self, table: Table, rows: str, days: Sequence[date], folder: Path) -> None:
+        order = ", ".join(quoted(name) for name in table.key)
+        wanted = ", ".join(f"DATE '{day}'" for day in days)
+        self._run(
+            f"COPY (SELECT {_cast_columns(table)}, CAST(as_of AS DATE) AS as_of FROM ({rows}) "
+            f"WHERE as_of IN ({wanted}) "
+            f"ORDER BY as_of, {order}) TO {literal(str(folder))} (FORMAT parquet, COMPRESSION zstd, "
+            "PARTITION_BY (as_of), WRITE_PARTITION_COLUMNS false, OVERWRITE_OR_IGNORE true, "
+            "FILENAME_PATTERN 'rows_{uuid}')",
+            into=[folder / f"as_of={day.isoformat()}" for day in days],
+        )
+
     def fingerprints(self, table: Table, rows: ir.Table) -> dict[date, str]:
         """Return the version that every day of ``rows`` (contract columns and ``as_of``) would be published under."""
-        found = self.connection.execute(
+        found = self._run(
             f"SELECT as_of, count(*), {FINGERPRINT} FROM (SELECT CAST(as_of AS DATE) AS as_of, "
             f"ROW({_cast_columns(table, named=False)}) AS rows FROM ({self.ibis.compile(rows)})) GROUP BY as_of"
         ).fetchall()
@@ -147,6 +242,12 @@ class DuckDBEngine:
             empty = _empty_sql(table, dated=False)
             self.connection.execute(f"COPY ({empty}) TO {literal(str(target / _file_name()))} (FORMAT parquet)")
         return StagedDay(day, target, count, _version_name(table, count, total))
+
+
+def _not_less(size: str) -> str:
+    """Return a size as DuckDB writes it, cut to one decimal, such that setting it never makes it smaller."""
+    number, unit = size.split()
+    return f"{float(number) + 0.05:.2f} {unit}"
 
 
 FINGERPRINT = "coalesce(sum(hash(rows)::HUGEINT), 0)"

@@ -19,7 +19,7 @@ from scoring_platform.destinations.protocol import Crm
 from scoring_platform.destinations.registry import open_crms, open_mailer, open_slack
 from scoring_platform.destinations.slack import Slack
 from scoring_platform.ingest.loading import AnySource
-from scoring_platform.lake.engine import DuckDBEngine
+from scoring_platform.lake.engine import DuckDBEngine, connection_config
 from scoring_platform.lake.tree import Lake
 from scoring_platform.ledger.store import Ledger
 from scoring_platform.settings import Settings, load_settings
@@ -109,7 +109,9 @@ def resources_of(settings: Settings) -> dict[str, dg.ConfigurableResource]:  # t
     """Return the resources every asset asks for, by name."""
     where = {"home": str(settings.home), "config_path": str(settings.loaded.path)}
     spill = settings.home / "tmp"
-    duckdb = DuckDBResource(database=":memory:", connection_config={"temp_directory": str(spill)})
+    limits = settings.config.engine
+    config = connection_config(spill, threads=limits.threads, memory_limit=limits.memory_limit)
+    duckdb = DuckDBResource(database=":memory:", connection_config=config)
     return {
         "lake": LakeResource(root=str(settings.lake_root), duckdb=duckdb),
         "ledger": LedgerResource(url=settings.ledger_url),

@@ -40,11 +40,14 @@ class Company:
     tokens: Tokens = field(default_factory=Tokens)
 
     @classmethod
-    def open(cls, state_dir: Path, *, seed: int = DEFAULT_SEED, limits: Limits | None = None) -> Company:
-        """Open the company whose state is in ``state_dir``, made if missing."""
+    def open(
+        cls, state_dir: Path, *, seed: int = DEFAULT_SEED, limits: Limits | None = None, wholesale: int = 0
+    ) -> Company:
+        """Open the company whose state is in ``state_dir``, made if missing, with ``wholesale`` orders more."""
         state_dir.mkdir(parents=True, exist_ok=True)
         clock = Clock(state_dir / "clock.json")
-        return cls(state_dir=state_dir, population=Population(seed=seed), clock=clock, limits=limits or Limits())
+        population = Population(seed=seed, wholesale=wholesale)
+        return cls(state_dir=state_dir, population=population, clock=clock, limits=limits or Limits())
 
     def now(self) -> datetime:
         """Return the moment the company lives in, UTC."""

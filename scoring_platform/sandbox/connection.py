@@ -144,15 +144,19 @@ def find(home: Path) -> Endpoint | None:
     return endpoint if endpoint is not None and endpoint.answers() else None
 
 
-def start(home: Path) -> Running:
+def start(home: Path, *, orders: int = 0) -> Running:
     """Start a server for ``home`` that ends with this process, and wait until it answers.
+
+    Args:
+        home: SCORING_HOME.
+        orders: How many orders the shop has beside the company's own.
 
     Raises:
         TransientError: It ended or did not answer in time; the message has the end of its log.
     """
     log = state_folder(home) / "server.log"
     command = [sys.executable, "-m", "scoring_platform.sandbox.server"]
-    command += ["--home", str(home), "--parent-pid", str(os.getpid())]
+    command += ["--home", str(home), "--parent-pid", str(os.getpid()), "--orders", str(orders)]
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True

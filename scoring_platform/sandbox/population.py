@@ -11,7 +11,7 @@ only on the seed and on the days before it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from threading import Lock
 
@@ -24,6 +24,7 @@ from scoring_platform.sandbox.sales import Order, sell
 from scoring_platform.sandbox.survey import Response, Survey
 from scoring_platform.sandbox.timeline import Timeline, Version, versions_of
 from scoring_platform.sandbox.visits import Visit, VisitLog, visit
+from scoring_platform.sandbox.wholesale import Sales, Wholesale
 
 DEFAULT_SEED = 20
 _FURTHEST_DAY = 3_650
@@ -56,6 +57,12 @@ class Books:
     tickets: Timeline[Ticket]
     responses: Timeline[Response]
     visits: VisitLog
+    wholesale: Wholesale = field(default_factory=Wholesale)
+
+    @property
+    def sales(self) -> Sales:
+        """The company's own orders, and those that are only there for their number."""
+        return Sales(self.orders, self.wholesale)
 
 
 class _Batch:
@@ -72,9 +79,15 @@ class _Batch:
 class Population:
     """The company's customers and what they do."""
 
-    def __init__(self, seed: int = DEFAULT_SEED) -> None:
-        """Found the company; nothing is generated before ``reach``."""
+    def __init__(self, seed: int = DEFAULT_SEED, *, wholesale: int = 0) -> None:
+        """Found the company; nothing is generated before ``reach``.
+
+        Args:
+            seed: What everything is drawn from.
+            wholesale: How many orders there are beside the company's own.
+        """
         self.seed = seed
+        self._wholesale = wholesale
         self.books = Books(-1, (), Timeline(), Timeline(), Timeline(), Timeline(), Timeline(), VisitLog())
         self._lock = Lock()
         self._people: list[Person] = []
@@ -131,6 +144,7 @@ class Population:
             tickets=old.tickets.with_more(batch.tickets),
             responses=old.responses.with_more(batch.responses),
             visits=old.visits.with_more(batch.visits),
+            wholesale=Wholesale(self._wholesale, tuple(self._people), tuple(self._count_on)),
         )
 
     def _arrive(self, day: int) -> None:

@@ -3,7 +3,7 @@
 Belongs here: putting the vendors' routes together, the control endpoints, starting and stopping. Does not belong here:
 any vendor's protocol, and the platform's side of finding the server (``connection``).
 
-Run as ``python -m scoring_platform.sandbox.server --home DIR [--port N] [--parent-pid P]``.
+Run as ``python -m scoring_platform.sandbox.server --home DIR [--port N] [--parent-pid P] [--orders N]``.
 """
 
 from __future__ import annotations
@@ -74,19 +74,20 @@ def build_app(company: Company) -> Starlette:
     )
 
 
-def serve(home: Path, *, port: int = 0, parent_pid: int | None = None) -> int:
+def serve(home: Path, *, port: int = 0, parent_pid: int | None = None, orders: int = 0) -> int:
     """Serve the sandbox of ``home`` until told to stop; return the exit code.
 
     Args:
         home: SCORING_HOME; state goes to ``home/sandbox``.
         port: Port on loopback; 0 takes a free one.
         parent_pid: Stop by itself when this process is gone.
+        orders: How many orders the shop has beside the company's own.
     """
     folder = state_folder(home)
     with _only_server(folder / LOCK_FILE) as only:
         if not only:
             return ALREADY_RUNNING
-        company = Company.open(folder)
+        company = Company.open(folder, wholesale=orders)
         mail = smtp.start(company, port=0)
         try:
             _run(company, port=port, smtp_port=mail.port, parent_pid=parent_pid)
@@ -168,9 +169,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, required=True, help="SCORING_HOME; state goes to HOME/sandbox")
     parser.add_argument("--port", type=int, default=0, help="port on loopback; default a free one")
     parser.add_argument("--parent-pid", type=int, default=None, help="stop when this process is gone")
+    parser.add_argument("--orders", type=int, default=0, help="orders beside the company's own, a million at need")
     given = parser.parse_args(arguments)
     try:
-        return serve(given.home.resolve(), port=given.port, parent_pid=given.parent_pid)
+        return serve(given.home.resolve(), port=given.port, parent_pid=given.parent_pid, orders=given.orders)
     except KeyboardInterrupt:
         return 0
 

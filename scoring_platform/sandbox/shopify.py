@@ -6,7 +6,7 @@ operations, which have their own modules.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -42,11 +42,12 @@ from scoring_platform.sandbox.shopify_carts import Carts, checkout_node
 from scoring_platform.sandbox.shopify_nodes import SHOP, Node, customer_node, line_node, metafield_node, order_node
 from scoring_platform.sandbox.shopify_pages import (
     MOST_PER_PAGE,
+    Parts,
     connection,
     connection_by_number,
     lines_connection,
+    next_part,
     span_of,
-    whole_connection,
 )
 
 TOKEN_SECONDS = 86_400
@@ -64,13 +65,13 @@ class _Shop:
 
 @dataclass(frozen=True)
 class _Moment:
-    """What one request sees: the books as of one moment, the shop's address, and whether pages are done without."""
+    """What one request sees: the books as of one moment, the shop's address, and how far a bulk operation has come."""
 
     shop: _Shop
     books: Books
     now: int
     base: str
-    in_bulk: bool = False
+    parts: Parts | None = None
 
 
 def routes(company: Company) -> list[BaseRoute]:
@@ -213,42 +214,46 @@ def _defaults(document: DocumentNode) -> dict[str, Any]:
 
 def _orders(_root: None, info: GraphQLResolveInfo, *, query: str | None = None, **arguments: Any) -> Node:
     moment: _Moment = info.context
-    span, orders = span_of(query), moment.books.orders
-    if moment.in_bulk:
-        return whole_connection(orders, moment.now, node=order_node, span=span)
+    span, orders = span_of(query), moment.books.sales
+    if moment.parts is not None:
+        return next_part(orders, moment.now, node=order_node, span=span, parts=moment.parts, name=str(info.path.key))
     return connection(orders, moment.now, node=order_node, arguments=arguments, span=span, repeats=True)
 
 
 def _customers(_root: None, info: GraphQLResolveInfo, *, query: str | None = None, **arguments: Any) -> Node:
     moment: _Moment = info.context
     span, accounts = span_of(query, whole_days=True), moment.books.accounts
-    if moment.in_bulk:
-        return whole_connection(accounts, moment.now, node=customer_node, span=span)
+    if moment.parts is not None:
+        name = str(info.path.key)
+        return next_part(accounts, moment.now, node=customer_node, span=span, parts=moment.parts, name=name)
     return connection(accounts, moment.now, node=customer_node, arguments=arguments, span=span)
 
 
 def _checkouts(_root: None, info: GraphQLResolveInfo, *, query: str | None = None, **arguments: Any) -> Node:
     moment: _Moment = info.context
     carts, span = moment.shop.carts.of(moment.books), span_of(query)
-    if moment.in_bulk:
-        return whole_connection(carts, moment.now, node=checkout_node, span=span)
+    if moment.parts is not None:
+        return next_part(carts, moment.now, node=checkout_node, span=span, parts=moment.parts, name=str(info.path.key))
     return connection_by_number(carts, moment.now, node=checkout_node, arguments=arguments, span=span)
 
 
 def _run_bulk(_root: None, info: GraphQLResolveInfo, *, query: str, **_arguments: Any) -> Node:
     moment: _Moment = info.context
-    everything = replace(moment, in_bulk=True)
 
     def check(document: DocumentNode) -> None:
         flaws = validate(schema(), document)
         if flaws:
             raise flaws[0]
 
-    def run(document: DocumentNode) -> dict[str, Any]:
-        result = execute_sync(schema(), document, context_value=everything)
-        if result.errors:
-            raise result.errors[0]
-        return result.data or {}
+    def run(document: DocumentNode) -> Iterator[dict[str, Any]]:
+        parts: Parts = {}
+        while True:
+            result = execute_sync(schema(), document, context_value=replace(moment, parts=parts))
+            if result.errors:
+                raise result.errors[0]
+            yield result.data or {}
+            if all(place is None for place in parts.values()):
+                return
 
     return moment.shop.operations.start(query, moment.now, check=check, run=run)
 
@@ -275,7 +280,7 @@ def _account(moment: _Moment, index: int) -> Node | None:
 
 def _lines_of(node: Node, info: GraphQLResolveInfo, **arguments: Any) -> Node:
     order, moment = node["_order"], info.context
-    sized = {"first": MOST_PER_PAGE} if moment.in_bulk else arguments
+    sized = arguments if moment.parts is None else {"first": MOST_PER_PAGE}
     return lines_connection([line_node(line, order.currency) for line in order.lines], sized)
 
 
@@ -287,7 +292,7 @@ def _found(_root: None, info: GraphQLResolveInfo, **arguments: Any) -> Node | No
         return None
     if named == "Customer":
         return _account(moment, int(number) - FIRST_REF)
-    version = moment.books.orders.find(int(number), moment.now) if named == "Order" else None
+    version = moment.books.sales.find(int(number), moment.now) if named == "Order" else None
     return None if version is None else order_node(version)
 
 

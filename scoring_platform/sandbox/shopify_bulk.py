@@ -6,19 +6,20 @@ fields of a query (``shopify``).
 
 from __future__ import annotations
 
-import gzip
 import json
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
 from graphql import DocumentNode, FieldNode, GraphQLError, SelectionSetNode, parse
 from graphql.language import InlineFragmentNode, OperationDefinitionNode
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from scoring_platform.sandbox.company import Company
 from scoring_platform.sandbox.days import iso_z
@@ -31,14 +32,16 @@ _MOST_CONNECTIONS, _DEEPEST = 5, 2
 _RUNS_AT_MOST_SECONDS = 60.0
 _LOOK_SECONDS = 10.0
 _AHEAD_ONE_IN, _BEHIND = 5, 3
+_CHUNK = 256 * 1024
+_GZIP = 31
 
 Check = Callable[[DocumentNode], None]
 """Raises GraphQLError for a query that the schema does not allow."""
 
-Answering = Callable[[DocumentNode], dict[str, Any]]
-"""Answers a query whose connections have no pages; raises GraphQLError."""
+Answering = Callable[[DocumentNode], Iterator[dict[str, Any]]]
+"""Answers a query whose connections have no pages part by part; raises GraphQLError."""
 
-Run = Callable[[], dict[str, Any]]
+Run = Callable[[], Iterator[dict[str, Any]]]
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Operation:
         created_at: When it was started.
         query: What was asked.
         looks: How often it is said to run, finished or not.
-        body: The lines of the file.
+        path: The file.
         objects: How many lines those are.
         roots: How many of them belong to no other.
         failed: Whether it went wrong.
@@ -63,7 +66,7 @@ class Operation:
     created_at: int
     query: str
     looks: int
-    body: bytes = b""
+    path: Path
     objects: int = 0
     roots: int = 0
     failed: bool = False
@@ -84,12 +87,12 @@ class Operation:
     def work(self, run: Run) -> None:
         """Make the file."""
         try:
-            lines = list(_lines(run()))
-        except GraphQLError:
+            with self.path.open("wb") as file:
+                for line, is_root in _lines(run()):
+                    file.write(line + b"\n")
+                    self.objects, self.roots = self.objects + 1, self.roots + is_root
+        except (GraphQLError, OSError):
             self.failed = True
-        else:
-            self.objects, self.roots = len(lines), sum(is_root for _, is_root in lines)
-            self.body = b"".join(line + b"\n" for line, _ in lines)
         finally:
             self.finished.set()
 
@@ -100,6 +103,7 @@ class Operations:
     def __init__(self, company: Company) -> None:
         """Start without any."""
         self._company = company
+        self._folder = company.state_dir / "bulk"
         self._kept: dict[int, Operation] = {}
         self._lock = Lock()
         self._next = 1
@@ -115,12 +119,20 @@ class Operations:
         with self._lock:
             if sum(operation.status == "RUNNING" for operation in self._kept.values()) >= _MOST_AT_ONCE:
                 return _refused("OPERATION_IN_PROGRESS", "A bulk query operation for this app and shop is in progress.")
-            operation = Operation(self._next, now, query, self._company.limits.shopify_bulk_looks)
-            self._kept[self._next] = operation
-            self._kept.pop(self._next - _KEPT, None)
-            self._next += 1
+            operation = self._new(query, now)
         Thread(target=operation.work, args=[partial(run, document)], daemon=True).start()
         return {"bulkOperation": {"id": _gid(operation), "status": "CREATED"}, "userErrors": []}
+
+    def _new(self, query: str, now: int) -> Operation:
+        """Keep one operation more, and the oldest one no longer."""
+        number, looks = self._next, self._company.limits.shopify_bulk_looks
+        self._folder.mkdir(exist_ok=True)
+        self._kept[number] = Operation(number, now, query, looks, self._folder / f"{number}.jsonl")
+        oldest = self._kept.pop(number - _KEPT, None)
+        if oldest is not None:
+            oldest.path.unlink(missing_ok=True)
+        self._next += 1
+        return self._kept[number]
 
     def state(self, gid: str, base: str) -> Node | None:
         """Answer ``bulkOperation``; ``base`` is the address the shop answers at."""
@@ -150,9 +162,9 @@ class Operations:
         if not signed or operation is None or "x-shopify-access-token" in request.headers:
             return JSONResponse({"error": "AccessDenied"}, status_code=403)
         if "gzip" not in request.headers.get("accept-encoding", ""):
-            return Response(operation.body, media_type="application/jsonl")
-        packed = gzip.compress(operation.body, compresslevel=1)
-        return Response(packed, media_type="application/jsonl", headers={"Content-Encoding": "gzip"})
+            return StreamingResponse(_chunks(operation.path), media_type="application/jsonl")
+        packed = _packed(_chunks(operation.path))
+        return StreamingResponse(packed, media_type="application/jsonl", headers={"Content-Encoding": "gzip"})
 
     def _file(self, operation: Operation) -> str:
         signature = self._company.tokens.issue("shopify-file", lifetime_seconds=FILE_SECONDS)
@@ -182,7 +194,7 @@ def _node(operation: Operation, status: str, *, url: str) -> Node:
         "completedAt": iso_z(operation.created_at) if done else None,
         "objectCount": str(operation.objects) if done else "0",
         "rootObjectCount": str(operation.roots) if done else "0",
-        "fileSize": str(len(operation.body)) if done else None,
+        "fileSize": str(operation.path.stat().st_size) if done else None,
         "url": url if done and operation.objects else None,
         "partialDataUrl": None,
         "query": operation.query,
@@ -225,10 +237,23 @@ def _names(selections: SelectionSetNode | None) -> set[str]:
     return {one.name.value for one in chosen if isinstance(one, FieldNode)}
 
 
-def _lines(data: dict[str, Any]) -> Iterator[tuple[bytes, bool]]:
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from iter(partial(file.read, _CHUNK), b"")
+
+
+def _packed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(level=1, wbits=_GZIP)
+    for chunk in chunks:
+        yield packer.compress(chunk)
+    yield packer.flush()
+
+
+def _lines(parts: Iterator[dict[str, Any]]) -> Iterator[tuple[bytes, bool]]:
     """Yield every line and whether it is a root's; lines of children stand apart from their parent, even before it."""
     behind: list[list[tuple[bytes, bool]]] = []
-    for place, node in enumerate(node for value in data.values() if _lists(value) for node in _nodes(value)):
+    nodes = (node for data in parts for value in data.values() if _lists(value) for node in _nodes(value))
+    for place, node in enumerate(nodes):
         own, children = _split(node)
         if place % _AHEAD_ONE_IN == 0:
             yield from children

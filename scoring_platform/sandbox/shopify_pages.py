@@ -16,13 +16,17 @@ from graphql import GraphQLError
 from scoring_platform.sandbox import cursors
 from scoring_platform.sandbox.days import DAY, NEVER, parse
 from scoring_platform.sandbox.shopify_nodes import Node
-from scoring_platform.sandbox.timeline import START, Thing, Timeline, Version
+from scoring_platform.sandbox.timeline import START, Listing, Position, Thing, Timeline, Version
 
 MOST_PER_PAGE = 250
 
 _TERM = re.compile(r"(\w+):(>=|<=|>|<)?(?:'([^']*)'|\"([^\"]*)\"|([^\s()]+))")
 _REPEATED_ONE_IN = 40
 _REPEATED_AMONG_LAST = 20
+_PART = 500
+
+Parts = dict[str, Position | None]
+"""Where the last part of each list of a bulk operation ended, by the list's name; None when that was its last one."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def span_of(text: str | None, *, whole_days: bool = False) -> Span:
 
 
 def connection(
-    timeline: Timeline[Thing],
+    timeline: Listing[Thing],
     now: int,
     *,
     node: Callable[[Version[Thing]], Node],
@@ -82,11 +86,30 @@ def connection(
     return _connection([(cursors.encode(*version.position, 0), node(version)) for version in versions], end, more=more)
 
 
-def whole_connection(
-    timeline: Timeline[Thing], now: int, *, node: Callable[[Version[Thing]], Node], span: Span
+def next_part(
+    timeline: Listing[Thing],
+    now: int,
+    *,
+    node: Callable[[Version[Thing]], Node],
+    span: Span,
+    parts: Parts,
+    name: str,
 ) -> Node:
-    """Return everything as one GraphQL connection without pages, as a bulk operation lists it."""
-    found = timeline.page(now, since=span.since, until=span.until)
+    """Return what follows in a list that a bulk operation goes through, as a GraphQL connection without pages.
+
+    Args:
+        timeline: What is listed.
+        now: The moment it is listed at.
+        node: How one entry is worded.
+        span: Changes asked for.
+        parts: How far the operation has come.
+        name: The list's name in the answer.
+    """
+    after = parts.get(name, START)
+    if after is None:
+        return _connection([], None, more=False)
+    found = timeline.page(now, after=after, since=span.since, until=span.until, limit=_PART)
+    parts[name] = found[-1].position if len(found) == _PART else None
     return _connection([(cursors.encode(*version.position, 0), node(version)) for version in found], None, more=False)
 
 

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from scoring_platform.sandbox.days import NEVER
 
@@ -41,6 +41,20 @@ class Version(Generic[Thing]):
     def position(self) -> Position:
         """Place in the order of changes."""
         return (self.since, self.number)
+
+
+class Listing(Protocol[Thing]):
+    """Things that can be paged through in the order of change; ``Timeline`` says how."""
+
+    def page(
+        self, now: int, *, after: Position = START, since: int = -NEVER, until: int = NEVER, limit: int | None = None
+    ) -> list[Version[Thing]]:
+        """Return the things as they were at ``now`` whose last change lies in [since, until), oldest change first."""
+        ...
+
+    def find(self, number: int, now: int) -> Version[Thing] | None:
+        """Return the thing with this number as it was at ``now``; None when it did not exist yet."""
+        ...
 
 
 class Timeline(Generic[Thing]):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -25,7 +25,9 @@ from scoring_platform.sandbox.company import Company
 from scoring_platform.sandbox.days import BUSINESS_ZONE, MINUTE, NEVER, seconds
 from scoring_platform.sandbox.inbound import whole_number
 from scoring_platform.sandbox.limits import FixedWindow
+from scoring_platform.sandbox.sales import Order
 from scoring_platform.sandbox.timeline import Version
+from scoring_platform.sandbox.wholesale import Numbers, Wholesale
 from scoring_platform.sandbox.woocommerce_items import STATUSES, Item, customer_item, order_item, order_status
 
 _DEFAULT_SIZE, _MOST_PER_PAGE, _FURTHEST = 10, 100, 10_000_000
@@ -49,6 +51,24 @@ class _Place:
     offset: int
     by: str
     descending: bool
+
+
+@dataclass(frozen=True)
+class _Tail:
+    """Orders whose ids are greater than all others; only those of the page that is asked for are worded."""
+
+    wholesale: Wholesale
+    places: Numbers
+    now: int
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def part(self, start: int, end: int) -> list[Version[Order]]:
+        return self.wholesale.at(self.places[max(0, start) : max(0, end)], self.now)
+
+    def nothing(self) -> _Tail:
+        return replace(self, places=self.places[:0])
 
 
 def routes(company: Company) -> list[BaseRoute]:
@@ -113,14 +133,20 @@ def _orders(company: Company, request: Request) -> Response:
     if not set(wanted) <= {"any", *STATUSES}:
         raise _RefusedError("status")
     changed, placed = _span(query, "modified_"), _span(query, "")
-    versions = company.population.books.orders.page(now, since=changed[0], until=changed[1])
+    books = company.population.books
+    versions = books.orders.page(now, since=changed[0], until=changed[1])
     place = _place(query, _ORDER_OF_ORDERS, default=("date", "desc"))
+    tail = _Tail(books.wholesale, books.wholesale.places(now, since=changed[0], until=changed[1]), now)
+    if wanted == ["trash"]:
+        tail = tail.nothing()
+    elif "any" not in wanted or placed != (-NEVER, NEVER) or place.by != "id" or place.descending:
+        versions, tail = [*versions, *tail.part(0, len(tail))], tail.nothing()
     found: list[Found] = [
         (version.since if place.by == "modified" else version.thing.ordered_at, version.number, version)
         for version in versions
         if _listed(order_status(version.thing), wanted) and placed[0] <= version.thing.ordered_at < placed[1]
     ]
-    return _list(request, found, place, item=order_item)
+    return _list(request, found, place, item=order_item, tail=tail)
 
 
 def _listed(status: str, wanted: Sequence[str]) -> bool:
@@ -173,12 +199,23 @@ def _place(query: Mapping[str, str], known: Sequence[str], *, default: tuple[str
     return _Place(size, offset or (page - 1) * size, by, order == "desc")
 
 
-def _list(request: Request, found: list[Found], place: _Place, *, item: Callable[[Version[Any]], Item]) -> Response:
+def _list(
+    request: Request,
+    found: list[Found],
+    place: _Place,
+    *,
+    item: Callable[[Version[Any]], Item],
+    tail: _Tail | None = None,
+) -> Response:
     ordered = sorted(found, key=lambda each: (0 if place.by == "id" else each[0], each[1]), reverse=place.descending)
-    part = ordered[place.offset : place.offset + place.size]
-    shown = [_picked(request, item(version)) for _, _, version in part]
-    pages = -(-len(ordered) // place.size)
-    headers = {"X-WP-Total": str(len(ordered)), "X-WP-TotalPages": str(pages)}
+    end = place.offset + place.size
+    part = [version for _, _, version in ordered[place.offset : end]]
+    if tail is not None:
+        part += tail.part(place.offset - len(ordered), end - len(ordered))
+    shown = [_picked(request, item(version)) for version in part]
+    total = len(ordered) + len(tail or ())
+    pages = -(-total // place.size)
+    headers = {"X-WP-Total": str(total), "X-WP-TotalPages": str(pages)}
     number = int(request.query_params.get("page", "1"))
     if number < pages:
         query = urlencode({**request.query_params, "page": str(number + 1)})

@@ -15,7 +15,7 @@ from typing import Any
 from scoring_platform.errors import PermanentError
 from scoring_platform.ledger.inbox import DeadLetter
 from scoring_platform.sources.webhooks import WebhookProvider, at_path
-from scoring_platform.webhooks.payload import storable
+from scoring_platform.webhooks.payload import Unholdable, check, storable
 
 MOST_EVENTS = 10_000
 """Events in one request; more are a mistake."""
@@ -75,6 +75,7 @@ def split_items(items: Sequence[Any], key: Callable[[Mapping[str, Any]], str]) -
     split = Split()
     for item in items:
         try:
+            check(item)
             split.events.append((key(_object(item)), item))
         except PermanentError as error:
             split.dead.append(DeadLetter(str(error), storable(canonical(item))))
@@ -91,7 +92,11 @@ def key_of(value: Any) -> str | None:
 
 def canonical(value: Any) -> str:
     """Return JSON text that is the same for equal values."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_as_given)
+
+
+def _as_given(value: Unholdable) -> Any:
+    return value.given
 
 
 def _object(item: Any) -> Mapping[str, Any]:

@@ -1,5 +1,8 @@
 """Reading a body as JSON, strictly: what passes here, the ledger and the lake can hold.
 
+A body is parsed as a whole and its events are checked one by one: a single one with half a character, which a stranger
+may have typed into a form, must not take the others of its batch with it.
+
 Belongs here: bytes to values, and the reasons why not. Does not belong here: which values are events (``events``).
 """
 
@@ -7,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from scoring_platform.errors import PermanentError
@@ -18,11 +22,24 @@ _LARGEST = 2**63
 _MOST_DIGITS = 20
 
 
+@dataclass(frozen=True)
+class Unholdable:
+    """Stands in a parsed body for a value that no table holds.
+
+    Attributes:
+        reason: Why not.
+        given: What was sent, for the dead letter.
+    """
+
+    reason: str
+    given: Any
+
+
 def parse(body: bytes) -> Any:
-    """Return the JSON value of ``body``.
+    """Return the JSON value of ``body``; what ``check`` has not passed may still have values that no table holds.
 
     Raises:
-        PermanentError: It is none, or holds what a table cannot: the message says what, without quoting the body.
+        PermanentError: It is none, or is nested too deeply: the message says what, without quoting the body.
     """
     try:
         value = json.loads(
@@ -39,8 +56,29 @@ def parse(body: bytes) -> Any:
         raise PermanentError(msg) from error
     except RecursionError as error:
         raise PermanentError(_too_deep()) from error
-    _check(value)
+    if isinstance(value, Unholdable):
+        raise PermanentError(value.reason)
+    _check_depth(value)
     return value
+
+
+def check(value: Any) -> None:
+    """Look whether a table can hold all of a parsed value.
+
+    Raises:
+        PermanentError: It cannot; the message says why, without quoting the value.
+    """
+    waiting = [value]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, Unholdable):
+            raise PermanentError(found.reason)
+        if isinstance(found, str):
+            _check_text(found)
+        elif isinstance(found, dict):
+            waiting += [*found, *found.values()]
+        elif isinstance(found, list):
+            waiting += found
 
 
 def readable(body: bytes, *, most: int) -> str:
@@ -53,20 +91,18 @@ def storable(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
-def _check(value: Any) -> None:
+def _check_depth(value: Any) -> None:
     """Walk without recursion, so that no depth can exhaust the stack."""
     waiting = [(value, 1)]
     while waiting:
         found, depth = waiting.pop()
         if depth > DEEPEST:
             raise PermanentError(_too_deep())
-        if isinstance(found, str):
-            _check_text(found)
-        elif isinstance(found, dict):
-            for name in found:
-                _check_text(name)
+        if isinstance(found, Unholdable):
+            found = found.given
+        if isinstance(found, dict):
             waiting += [(inner, depth + 1) for inner in found.values()]
-        elif isinstance(found, list):
+        elif isinstance(found, list | tuple):
             waiting += [(inner, depth + 1) for inner in found]
 
 
@@ -81,31 +117,25 @@ def _check_text(text: str) -> None:
         raise PermanentError("a text has half a character (a lone surrogate)") from error  # noqa: EM101 - the same
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Unholdable:
     found = dict(pairs)
-    if len(found) != len(pairs):
-        raise PermanentError("an object has the same key twice")  # noqa: EM101 - the whole message
-    return found
+    return found if len(found) == len(pairs) else Unholdable("an object has the same key twice", pairs)
 
 
 def _no_constant(name: str) -> Any:
-    msg = f"{name} is not a JSON number"
-    raise PermanentError(msg)
+    return Unholdable(f"{name} is not a JSON number", name)
 
 
-def _whole(digits: str) -> int:
+def _whole(digits: str) -> int | Unholdable:
     # Looked at as text first: turning very many digits into a number takes very long.
     number = int(digits) if len(digits) <= _MOST_DIGITS else _LARGEST
-    if not -_LARGEST <= number < _LARGEST:
-        raise PermanentError("a whole number does not fit into 64 bits")  # noqa: EM101 - the whole message
-    return number
+    fits = -_LARGEST <= number < _LARGEST
+    return number if fits else Unholdable("a whole number does not fit into 64 bits", digits)
 
 
-def _finite(text: str) -> float:
+def _finite(text: str) -> float | Unholdable:
     number = float(text)
-    if not math.isfinite(number):
-        raise PermanentError("a number is too large")  # noqa: EM101 - the whole message
-    return number
+    return number if math.isfinite(number) else Unholdable("a number is too large", text)
 
 
 def _too_deep() -> str:

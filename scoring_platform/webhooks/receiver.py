@@ -80,6 +80,7 @@ class Receiver:
 
     async def receive(self, request: Request) -> Response:
         """Examine one request and answer it."""
+        _check_length(request)
         desk = self.desks.get((request.path_params["kind"], request.path_params["provider"]))
         if desk is None:
             raise HTTPException(404, "no such provider is configured")
@@ -176,7 +177,7 @@ def build_app(
         yield
         writer.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/webhooks/{kind}/{provider}", receiver.receive, methods=["POST", "HEAD"]),
             Route("/healthz", healthz, methods=["GET"]),
@@ -184,6 +185,15 @@ def build_app(
         exception_handlers={HTTPException: _refusal, ClientDisconnect: _nobody_there},
         lifespan=lifespan,
     )
+    # A sender does not follow redirects, and where one leads would be the sender's to say, in its Host header.
+    app.router.redirect_slashes = False
+    return app
+
+
+def _check_length(request: Request) -> None:
+    # A proxy may have gone by the one and we by the other: nobody knows where this request ends.
+    if {"content-length", "transfer-encoding"} <= set(request.headers):
+        raise HTTPException(400, "send either Content-Length or Transfer-Encoding", {"Connection": "close"})
 
 
 def _check_type(request: Request) -> None:

@@ -24,11 +24,14 @@ from scoring_platform.ledger.inbox import Inbox
 from scoring_platform.ledger.store import Ledger
 from scoring_platform.settings import Settings, load_settings
 from scoring_platform.webhooks.health import Health
+from scoring_platform.webhooks.patience import Patience
 from scoring_platform.webhooks.providers import Provider, open_providers
 from scoring_platform.webhooks.receiver import COMMIT_SECONDS, build_app
 
 _MOST_CONNECTIONS = 500
 _TICKS_PER_SECOND = 10
+_HEAD_SECONDS = 10.0
+_HEAD_BYTES = 65_536
 
 
 def serve(
@@ -100,20 +103,30 @@ def _configured(app: Starlette) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         lifespan="on",
+        # The parser that takes no more than so much before a request has begun; the other one takes any amount.
+        http="h11",
+        h11_max_incomplete_event_size=_HEAD_BYTES,
+        ws="none",
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=int(COMMIT_SECONDS),
     )
 
 
 class _Server(uvicorn.Server):
-    """Ends with its parent, if it was given one."""
+    """Ends with its parent, if it was given one, and hangs up on who takes a place and sends no request."""
 
-    def __init__(self, config: uvicorn.Config, *, parent_pid: int | None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, parent_pid: int | None = None, head_seconds: float = _HEAD_SECONDS
+    ) -> None:
         super().__init__(config)
         self._parent_pid = parent_pid
+        self._patience = Patience(head_seconds)
 
     async def on_tick(self, counter: int) -> bool:
-        gone = counter % _TICKS_PER_SECOND == 0 and self._parent_pid not in (None, os.getppid())
+        each_second = counter % _TICKS_PER_SECOND == 0
+        for connection in self._patience.overdue(self.server_state.connections) if each_second else ():
+            connection.transport.close()
+        gone = each_second and self._parent_pid not in (None, os.getppid())
         return gone or await super().on_tick(counter)
 
 

@@ -185,7 +185,8 @@ def file_rows(history: History, table: str, now: datetime) -> list[dict[str, Any
             older = [one.row for one in record.versions if one.changed_at < shown.changed_at] if versioned else []
             rows += [shown.row, *chance.sample(older, k=min(len(older), chance.choice([0, 0, 1])))]
     chance.shuffle(rows)
-    return [{name: _naive(value, history.files_zone) for name, value in row.items()} for row in rows]
+    columns = contract_of(table).given_columns
+    return [{name: _naive(row.get(name), history.files_zone) for name in columns} for row in rows]
 
 
 def _naive(value: Any, zone: ZoneInfo) -> Any:
@@ -224,6 +225,8 @@ class _Life:
         for ref in self.refs:
             if self.chance.random() < 0.7:
                 self._account(ref)
+        if self.chance.random() < 0.5:
+            self._acquaintance()
         for happens, most in (
             (self._order, 6), (self._return, 1), (self._mail, 6), (self._ticket, 2), (self._visit, 8),
             (self._consent, 4), (self._event, 4), (self._contact, 1),
@@ -241,27 +244,34 @@ class _Life:
             self._edit(record, self._later(created), email=self._maybe(self._email()))
 
     def _order(self) -> None:
-        placed = self._moment()
-        source = self._shop()
+        placed, source = self._moment(), self._shop()
         row = {
-            "order_id": self._id("o"),
-            "customer_ref": self._maybe(self._ref()),
-            "email": self._maybe(self._email()),
-            "ordered_at": placed,
             "status": self.chance.choice(["paid"] * 6 + ["pending", "cancelled", "test", "lost at sea"]),
             "currency": self.chance.choice([REPORTING] * 6 + [KNOWN] * 4 + [UNKNOWN]),
-            "total_amount": self._amount(),
-            "refunded_amount": Decimal(0),
         }
-        # Sometimes the clock of the till is ahead of that of the shop.
-        known = placed - timedelta(minutes=self.chance.choice([0] * 9 + [100]))
-        order = self._record("raw_orders", source, known, row)
-        line = {"order_id": row["order_id"], "line_id": "1", "product_id": "p", "quantity": 1, "amount": self._amount()}
-        item = self._record("raw_order_items", source, known, line)
+        order = self._paid(source, placed, customer_ref=self._maybe(self._ref()), email=self._maybe(self._email()), **row)
+        number = order.versions[0].row["order_id"]
+        line = {"order_id": number, "line_id": "1", "product_id": "p", "ordered_at": placed}
+        known = order.versions[0].changed_at
+        item = self._record("raw_order_items", source, known, {**line, "quantity": 1, "amount": self._amount()})
         for _ in range(self.chance.choice([0, 0, 1, 1, 2, 3])):
             at = self._later(order.versions[-1].changed_at)
             if self._edit(order, at, **self._changes(order.versions[-1].row)):
-                self._edit(item, at, amount=self._amount())
+                placed = order.versions[-1].row["ordered_at"]
+                self._edit(item, at, amount=self._amount(), ordered_at=placed)
+
+    def _paid(self, source: str, placed: datetime, **more: Any) -> Record:
+        """Add an order; sometimes the clock of the till is ahead of that of the shop."""
+        known = placed - timedelta(minutes=self.chance.choice([0] * 3 + [100]))
+        row = {
+            "order_id": self._id("o"),
+            "ordered_at": placed,
+            "status": "paid",
+            "currency": REPORTING,
+            "total_amount": self._amount(),
+            "refunded_amount": Decimal(0),
+        }
+        return self._record("raw_orders", source, known, {**row, **more})
 
     def _changes(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """What may become of an order."""
@@ -294,16 +304,31 @@ class _Life:
         machine = self.chance.choice([None, True, False])
         self._record("raw_email_events", self._giver("raw_email_events"), self._heard(at), {**row, "machine": machine})
 
-    def _ticket(self) -> None:
-        at = self._moment()
-        row = {"ticket_id": self._id("t"), "email": self._email(), "created_at": at, "status": "open"}
+    def _ticket(self, email: str = "", at: datetime | None = None) -> None:
+        at = at or self._moment()
+        row = {"ticket_id": self._id("t"), "email": email or self._email(), "created_at": at, "status": "open"}
         record = self._record("raw_support_tickets", "zendesk", self._heard(at), {**row, "satisfaction": None})
         for rated in self.chance.choice([[], ["good"], ["bad"], ["bad", "good"]]):
             self._edit(record, self._later(record.versions[-1].changed_at), satisfaction=rated)
 
-    def _visit(self) -> None:
-        at = self._moment()
-        ref = self._maybe(self._ref())
+    def _acquaintance(self) -> None:
+        """An account visits; somebody who writes agreed to be tracked; that they are one is heard, or unheard, late."""
+        ref, email = self._ref(), self._email()
+        self._ticket(email, self._recent(2 * SINGLE_DAYS))
+        self._consent(email, self._recent(2 * SINGLE_DAYS))
+        for _ in range(3):
+            self._visit(ref, self._recent())
+        placed = self._recent()
+        order = self._paid("shopify", placed, customer_ref=ref, email=self._maybe(email))
+        at = self._later(order.versions[-1].changed_at)
+        self._edit(order, at, email=self.chance.choice([email, None, self._email()]))
+
+    def _recent(self, days: int = SINGLE_DAYS) -> datetime:
+        return self._clear(self.now - timedelta(minutes=self.chance.randint(60, days * 24 * 60)))
+
+    def _visit(self, ref: str | None = None, at: datetime | None = None) -> None:
+        at = at or self._moment()
+        ref = ref or self._maybe(self._ref())
         row = {
             "activity_on": at.astimezone(self.history.zone).date(),
             "customer_ref": ref,
@@ -319,13 +344,13 @@ class _Life:
         numbers = {name: self.chance.randint(0, 9) for name in ("pageviews", "engaged_seconds", "conversions")}
         return {"sessions": self.chance.randint(1, 3), **numbers}
 
-    def _consent(self) -> None:
-        at = self._moment()
+    def _consent(self, who: str = "", at: datetime | None = None) -> None:
+        at = at or self._moment()
         source = self._giver("raw_consents", other="webhooks")
         channel, purpose = self.chance.choice([("web", "tracking")] * 4 + [("email", "marketing")])
         row = {
             "event_id": self._id("c"),
-            "subject": self.chance.choice([self._ref(), self._email()]),
+            "subject": who or self.chance.choice([self._ref(), self._email()]),
             "channel": channel,
             "purpose": purpose,
             "status": self.chance.choice(["granted"] * 4 + ["denied", "revoked"]),

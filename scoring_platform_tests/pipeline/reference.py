@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
 
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform_tests.pipeline.histories import REPORTING, UNKNOWN, History
 
+T = TypeVar("T")
 Node = tuple[str, str, str]
 """Kind, scope, value of an identifier."""
 Person = frozenset[Node]
@@ -155,11 +156,11 @@ class Facts:
         for source in {mention.source for mention in self.mentions if node in mention.nodes}:
             own = [m for m in self.mentions if m.source == source and node in m.nodes]
             introducing = [mention.day for mention in own if mention.introduces]
-            if introducing or node[0] == DEVICE:
-                days.append(min(introducing if node[0] != DEVICE else [mention.day for mention in own]))
+            seen = min(mention.day for mention in own)
+            if node[0] == DEVICE:
+                days.append(seen)
             else:
-                days.append(max(known_on, *[mention.day for mention in own]) if len(own) == 1 else
-                            max(known_on, min(mention.day for mention in own)))  # fmt: skip
+                days.append(min(introducing) if introducing else max(known_on, seen))
         return min(days)
 
     def tracked(self, person: Person, day: date) -> bool:
@@ -186,7 +187,8 @@ class Facts:
                     continue
                 if name != "raw_web_activity" or self.tracked(person, row.day):
                     days[person, row.day].update(counted)
-        return {key: _finished(sums) for key, sums in days.items()}
+        found = {key: _finished(sums) for key, sums in days.items()}
+        return {key: day for key, day in found.items() if day}
 
 
 def _finished(sums: Mapping[str, Any]) -> Day:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scoring_platform.errors import PermanentError
 from scoring_platform.sources.webhooks import WebhookProvider
 from scoring_platform.webhooks.events import generic
-from scoring_platform.webhooks.payload import parse, readable
+from scoring_platform.webhooks.payload import check, parse, readable
 from scoring_platform_tests.webhooks.scenario import MAIL, Desk, Mailer
 
 NAMES = ["id", "kind", "occurred_at", "events", "properties", "email", "sg_event_id"]
@@ -47,6 +47,7 @@ def test_no_signed_body_breaks_the_receiver(desk: Desk, mailer: Mailer, body: by
 def test_what_is_read_can_be_held_by_any_table(body: bytes) -> None:
     try:
         value = parse(body)
+        check(value)
     except PermanentError:
         shown = readable(body, most=10)
         assert len(shown) <= 10

@@ -233,6 +233,38 @@ def test_what_is_signed_but_makes_no_sense_is_refused_and_set_aside_with_the_rea
     assert desk.keys == []
 
 
+UNHOLDABLE = [
+    (b'"half of a smile: \\ud83d"', "lone surrogate"),
+    (b'"\\u0000"', "NUL"),
+    (b"18446744073709551615", "64 bits"),
+    (b"1e999", "too large"),
+    (b"-Infinity", "-Infinity"),
+    (b'{"a": 1, "a": 2}', "the same key twice"),
+]
+
+
+@pytest.mark.parametrize(("value", "words"), UNHOLDABLE, ids=[words for _, words in UNHOLDABLE])
+@pytest.mark.parametrize("wrap", [b"[%s]", b'{"events": [%s]}'], ids=["list", "object"])
+def test_one_event_that_no_table_can_hold_does_not_take_its_batch_with_it(
+    desk: Desk, value: bytes, words: str, wrap: bytes
+) -> None:
+    bad = b'{"id": "f2", "kind": "form", "properties": {"note": %s}}' % value
+    batch = [json.dumps(form(1)).encode(), bad, json.dumps(form(3)).encode()]
+    answer = desk.post(wrap % b", ".join(batch))
+    assert (answer.status_code, answer.json()) == (200, {"accepted": 2, "duplicates": 0, "rejected": 1})
+    assert sorted(desk.keys) == ["f1", "f3"]
+    (letter,) = desk.letters()
+    assert words in letter.reason
+    assert '"id":"f2"' in letter.body
+
+
+def test_an_address_with_a_slash_behind_it_is_not_found_and_leads_nowhere_else(desk: Desk) -> None:
+    for path in (WEBSITE + "/", "/healthz/"):
+        answer = desk.post(form(), path)
+        assert (answer.status_code, answer.headers.get("location")) == (404, None)
+    assert desk.keys == []
+
+
 def test_a_body_over_the_limit_is_refused_before_it_is_whole(desk: Desk) -> None:
     large = json.dumps(form(note="x" * 1_048_576)).encode()
     assert desk.post(large).status_code == 413
