@@ -207,9 +207,7 @@ def _window(engine: DuckDBEngine, request: Load, *, watermark: datetime | None) 
     return Window(min(starts), request.now)
 
 
-def _reached(
-    request: Load, windows: Mapping[str, Window], judged: ir.Table
-) -> dict[tuple[str, str], datetime]:
+def _reached(request: Load, windows: Mapping[str, Window], judged: ir.Table) -> dict[tuple[str, str], datetime]:
     """Watermarks stop at the end of the run's last day: what came later is asked for again next time.
 
     They stop before it at the change of a row that belongs to a later day already (the clock of a till that is ahead,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
+import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.domain import consent, profiles
@@ -28,6 +29,7 @@ ACTIVITY_INPUTS = (
     "raw_consents",
 )
 _CONSENTS = "raw_consents"
+_VISITS = ("raw_web_activity",)
 EVENT_TABLES = (*ACTIVITY_INPUTS, "raw_order_items", "raw_nps_responses")
 
 
@@ -66,21 +68,46 @@ def activity_days(step: Step) -> list[date]:
 
 def _days_of_others(step: Step) -> set[date]:
     """Return the published days with facts that are somebody else's now than when the day was computed."""
-    before = step.lake.latest("customer_activity", last=step.days[0] - timedelta(days=1))
-    if before is None or step.lake.version_id("customer_identities", before) is None:
-        return set()
+    first = step.days[0]
+    every = step.lake.days("customer_activity", last=first - timedelta(days=1))
+    before = step.lake.latest("customer_identities", last=first - timedelta(days=1))
+    if not every or before is None:  # without an earlier graph nobody can say what has moved
+        return set(every)
     now, then = (
         step.engine.materialise(owners_of(step.read("customer_identities", [day]), step.scopes))
         for day in (step.last, before)
     )
     days: set[date] = set()
-    for nodes, tables in ((regrouped(now, then, before), ACTIVITY_INPUTS), (united(now, then), ("raw_web_activity",))):
+    for nodes, tables in (
+        (regrouped(now, then, before), ACTIVITY_INPUTS),
+        (united(now, then), _VISITS),
+        (_of_changed_customers(now, then, before), _VISITS),
+    ):
         moved = step.engine.materialise(nodes)
         if moved.count().execute():
-            every = step.lake.days("customer_activity", last=before)
             found = fact_days(_events(step, every, tables), moved, step.scopes)
             days |= set(found.to_pyarrow()["as_of"].to_pylist())
     return days
+
+
+def _of_changed_customers(now: ir.Table, then: ir.Table, day: date) -> ir.Table:
+    """Return the identifiers of customers one of whose addresses or accounts came, left, or is known since another day.
+
+    A decision under that one counts for the visits under all of them, from the day on which it is known whose it is.
+    """
+    renamed = merged_ids(now)
+    before = then.left_join(renamed, then.customer_id == renamed.former_id)
+    before = before.select(
+        "node", was=before.customer_id_right.fill_null(before.customer_id), was_since=before.first_seen_on
+    )
+    current = now.filter(now.first_seen_on <= day).select("node", "customer_id", since=now.first_seen_on)
+    both = current.outer_join(before, "node")
+    decides = ibis.coalesce(both.node, both.node_right).re_search(r"^(email|customer_ref)\|")
+    same = both.customer_id.identical_to(both.was) & both.since.identical_to(both.was_since)
+    changed = both.filter(decides & ~same)
+    who = changed.select("customer_id").union(changed.select(customer_id=changed.was)).distinct()
+    lost = before.select("node", customer_id=before.was)
+    return now.select("node", "customer_id").union(lost).semi_join(who, "customer_id").select("node").distinct()
 
 
 def _events(step: Step, days: Sequence[date], tables: Sequence[str] = ACTIVITY_INPUTS) -> Events:

@@ -42,6 +42,19 @@ def test_each_extraction_begins_an_hour_before_the_end_of_the_last_day(home: Hom
     assert second.until == datetime(2026, 3, 5, 6, tzinfo=TOKYO)
 
 
+def test_an_order_dated_tomorrow_is_there_tomorrow(home: Home) -> None:
+    shop = Shop(TOKYO)
+    shop.change("2026-03-02 22:00:00", order("o1", "2026-03-03T00:30:00+09:00"))
+    shop.change("2026-03-02 12:00:00", order("o2", "2026-03-12T00:30:00+09:00"))
+    home.load(MONDAY, sources=[shop])
+    assert home.rows() == []
+    assert read_watermarks(home.ledger) == {("shop", "raw_orders"): datetime(2026, 3, 2, 22, tzinfo=TOKYO)}
+    home.load(TUESDAY, sources=[shop])
+    assert [row["order_id"] for row in home.rows(day=TUESDAY)] == ["o1"]
+    assert home.reasons() == ["ordered_at is in the future"], "set aside, so nothing waits for its day"
+    assert read_watermarks(home.ledger) == {("shop", "raw_orders"): datetime(2026, 3, 4, 0, tzinfo=TOKYO)}
+
+
 def test_an_older_version_that_comes_late_changes_nothing(home: Home) -> None:
     shop = Shop(TOKYO)
     new = order("o1", "2026-03-03T10:00:00+09:00", status="cancelled")

@@ -17,7 +17,8 @@ from itertools import combinations
 from typing import Any, TypeVar
 
 from scoring_platform.contracts.catalog import table as contract_of
-from scoring_platform_tests.pipeline.histories import REPORTING, UNKNOWN, History
+from scoring_platform_tests.pipeline.histories import History
+from scoring_platform_tests.pipeline.lives import REPORTING, UNKNOWN
 
 T = TypeVar("T")
 Node = tuple[str, str, str]
@@ -88,14 +89,14 @@ def _amounts(table: str) -> Iterable[str]:
     return contract_of(table).amounts
 
 
-def unpublished_keys(history: History, table: str) -> set[tuple[str, str]]:
-    """Return source and order of what has a readable day within the history and cannot be used."""
-    good = {(row.source, row.values["order_id"]) for row in good_rows(history, table)}
+def unusable_orders(history: History) -> set[tuple[str, str]]:
+    """Return source and id of the orders that cannot be used, of those on days that are loaded."""
+    good = {(row.source, row.values["order_id"]) for row in good_rows(history, "raw_orders")}
     return {
-        (source, values["order_id"])
-        for source, values in history.final(table)
-        if (source, values["order_id"]) not in good
-        and history.first <= _day(history, table, values) <= history.last
+        (source, order["order_id"])
+        for source, order in history.final("raw_orders")
+        if (source, order["order_id"]) not in good
+        and history.first <= _day(history, "raw_orders", order) <= history.last
     }
 
 

@@ -134,6 +134,56 @@ def test_consent_of_one_account_holds_for_the_visits_of_the_other_after_a_merge(
         assert visits(shop) == {FIRST: 2}
 
 
+def visitor(shop: Shop) -> dict[str, object]:
+    """An account that visits on FIRST − 1; somebody who writes agrees to be tracked two days before."""
+    shop.order("r1", START)
+    visited = FIRST - timedelta(days=1)
+    shop.add("raw_web_activity", {"customer_ref": "r1", "sessions": 2, "as_of": visited})
+    decided = FIRST - timedelta(days=3)
+    tracked = {"subject": "e@example.jp", "channel": "web", "purpose": "tracking", "status": "granted"}
+    shop.add("raw_consents", {**tracked, "as_of": decided, "occurred_at": noon(decided)})
+    shop.order("r1", FIRST, email="e@example.jp")
+    return shop.facts["raw_orders"][-1]
+
+
+def test_visits_count_once_it_is_heard_that_the_address_with_the_consent_was_known_before(tmp_path: Path) -> None:
+    with open_shop(tmp_path) as shop:
+        visitor(shop)
+        morning(shop, FIRST)
+        assert visits(shop) == {}, "whose the address is was known only after the visit"
+        shop.add("raw_support_tickets", {"email": "e@example.jp", "as_of": START})
+
+        assert morning(shop, SECOND) == [START, FIRST - timedelta(days=1), SECOND]
+        assert visits(shop) == {FIRST - timedelta(days=1): 2}
+
+
+def test_visits_no_longer_count_once_the_address_with_the_consent_is_somebody_elses(tmp_path: Path) -> None:
+    with open_shop(tmp_path) as shop:
+        linked = visitor(shop)
+        shop.add("raw_support_tickets", {"email": "e@example.jp", "as_of": START + timedelta(days=1)})
+        morning(shop, FIRST)
+        assert visits(shop) == {FIRST - timedelta(days=1): 2}
+        linked["email"] = None
+        shop.order("r9", SECOND)
+
+        assert FIRST - timedelta(days=1) in morning(shop, SECOND)
+        assert visits(shop) == {}
+
+
+def test_the_first_day_run_again_gives_every_day_to_whom_it_now_belongs(tmp_path: Path) -> None:
+    with open_shop(tmp_path) as shop:
+        shop.order("r1", START, 100)
+        shop.order("r2", START, 50, email="a@example.jp")
+        shop.add("raw_events", {"customer_ref": "r1", "email": "a@example.jp", "as_of": START + timedelta(days=1)})
+        morning(shop, FIRST)
+        assert [row["revenue"] for row in shop.rows("customer_activity") if row["revenue"]] == [150]
+        shop.facts["raw_events"][0]["email"] = "b@example.jp"
+        shop.add("raw_events", {"email": "b@example.jp", "as_of": FIRST})
+
+        assert morning(shop, FIRST) == span(START, FIRST)
+        assert sorted(row["revenue"] for row in shop.rows("customer_activity") if row["revenue"]) == [50, 100]
+
+
 def test_a_merge_is_recorded_once_and_undoing_it_gives_the_facts_back(tmp_path: Path) -> None:
     with open_shop(tmp_path) as shop:
         for ref in ("r1", "r2"):
