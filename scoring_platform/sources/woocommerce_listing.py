@@ -21,6 +21,9 @@ from scoring_platform.http.pages import MAX_PAGES
 _MOST_STEPS_BACK = 40
 """Steps back without anything new in between; as each is twice as long as the one before, the shop never stops."""
 
+_MOST_REPEATS = 10
+"""Same pages in a row further on in the list: entries that leave before them do that a few times, a deaf shop always."""
+
 Entry = Mapping[str, Any]
 
 
@@ -71,6 +74,7 @@ class _Reading:
     total: int | None = None
     given: frozenset[int] = frozenset()
     steps_back: int = 0
+    repeats: int = 0
 
     def joins(self, part: _Part) -> bool:
         """Whether nothing can be missing between what was read before and ``part``."""
@@ -78,6 +82,19 @@ class _Reading:
             return True
         # Having gone back and come again, a list of the same length only has an entry there that cannot be shown.
         return self.steps_back > 0 and part.total is not None and part.total == self.total
+
+    def check(self, part: _Part, before: _Part) -> None:
+        """Notice a shop that does not do as it is asked; going back may give anything."""
+        onward = bool(part.ids and before.ids) and part.offset > before.offset
+        self.repeats = self.repeats + 1 if onward and part.ids == before.ids else 0
+        # A list as long as before has not moved.
+        still = part.total is not None and part.total == before.total
+        if self.repeats == _MOST_REPEATS or (self.repeats and still):
+            msg = f"{self.listing.where} gives the same page of {len(part.ids)} rows for every offset"
+            raise PermanentError(msg)
+        if onward and part.ids[0] < before.ids[0]:
+            msg = f"{self.listing.where} did not keep to the order of ids it was asked for; a plugin may change it"
+            raise PermanentError(msg)
 
     def go_back(self) -> None:
         if self.steps_back == _MOST_STEPS_BACK:
@@ -97,13 +114,13 @@ def entries(client: ApiClient, listing: Listing) -> Iterator[list[Entry]]:
     """Yield the entries of a list page by page; after a step back some come again.
 
     Raises:
-        PermanentError: A page came twice or is no list, or the pages are not in order of ids.
+        PermanentError: A page comes again and again or is no list, or the pages are not in order of ids.
         TransientError: The list changes faster than it can be read.
     """
     reading, before = _Reading(listing), _Part(-1, [], None)
     for _ in range(MAX_PAGES):
         part = _part(client, listing, reading.offset)
-        _check(part, before, where=listing.where)
+        reading.check(part, before)
         before = part
         if not reading.joins(part):
             reading.go_back()
@@ -130,12 +147,3 @@ def _part(client: ApiClient, listing: Listing, offset: int) -> _Part:
         msg = f"{listing.where} answered no list; is a plugin or a firewall answering in the shop's place?"
         raise PermanentError(msg)
     return _Part(offset, answer.json, total_of(answer))
-
-
-def _check(part: _Part, before: _Part, *, where: str) -> None:
-    if part.ids and part.ids == before.ids:
-        msg = f"{where} gave the same page of {len(part.ids)} rows twice: reading on could miss or repeat rows"
-        raise PermanentError(msg)
-    if part.ids and before.ids and part.offset > before.offset and part.ids[0] < before.ids[0]:
-        msg = f"{where} did not keep to the order of ids it was asked for; a plugin of the shop may change it"
-        raise PermanentError(msg)
