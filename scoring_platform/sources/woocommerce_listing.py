@@ -22,7 +22,7 @@ _MOST_STEPS_BACK = 40
 """Steps back without anything new in between; as each is twice as long as the one before, the shop never stops."""
 
 _MOST_REPEATS = 10
-"""Same pages in a row further on in the list: entries that leave before them do that a few times, a deaf shop always."""
+"""Same pages in a row further on: entries that leave before them do that a few times, a deaf shop always."""
 
 Entry = Mapping[str, Any]
 
