@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, hyp2f1
 
 from scoring_platform.fitting.histories import Floats, Histories
-from scoring_platform.fitting.maximise import Fit, maximise
+from scoring_platform.fitting.maximise import Fit, Starts, maximise
 
 STARTS = ((0.5, 5.0, 0.8, 2.0), (1.0, 20.0, 0.5, 5.0), (0.2, 2.0, 2.0, 2.0))
 _NEAR_ONE = 1e-4
@@ -40,11 +40,11 @@ class BgNbd:
     modified: bool = False
 
     @classmethod
-    def fit(cls, histories: Histories, *, modified: bool = False) -> tuple[BgNbd, Fit]:
+    def fit(cls, histories: Histories, *, modified: bool = False, starts: Starts = STARTS) -> tuple[BgNbd, Fit]:
         """Fit by maximum likelihood."""
         found = maximise(
             lambda parameters: cls.at(parameters, modified=modified).likelihood(histories),
-            STARTS,
+            starts,
             customers=histories.customers,
         )
         return cls.at(found.parameters, modified=modified), found

@@ -34,6 +34,11 @@ class Histories:
         """How many customers there are."""
         return float(self.n.sum())
 
+    def every(self, most: int) -> Histories:
+        """Return evenly spaced groups, at most ``most``; of sorted groups that is a fair picture of all."""
+        step = -(-len(self.x) // most)
+        return self if step <= 1 else Histories(self.x[::step], self.t_x[::step], self.T[::step], self.n[::step])
+
     @classmethod
     def of(cls, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, n: ArrayLike | None = None) -> Histories:  # noqa: N803
         """Group single histories, or groups with ``n`` customers each.

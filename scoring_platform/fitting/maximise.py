@@ -16,6 +16,9 @@ Floats = NDArray[np.float64]
 Likelihood = Callable[[Floats], tuple[float, Floats]]
 """Parameters to the log-likelihood of all customers and its gradient."""
 
+Starts = Sequence[Sequence[float]]
+"""Parameters from which the search begins."""
+
 _LEAST, _MOST = np.log(1e-6), np.log(1e6)
 _FLAT = 1e-3
 """Gradient per customer, in the logarithms of the parameters, below which a point counts as a maximum."""
@@ -45,7 +48,7 @@ class Fit:
     reason: str = ""
 
 
-def maximise(likelihood: Likelihood, starts: Sequence[Sequence[float]], *, customers: float) -> Fit:
+def maximise(likelihood: Likelihood, starts: Starts, *, customers: float) -> Fit:
     """Return the highest maximum found from ``starts``.
 
     The search is over the logarithms of the parameters, so that they stay positive, and the likelihood is taken per

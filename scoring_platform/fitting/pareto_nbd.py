@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, logsumexp
 
 from scoring_platform.fitting.histories import Floats, Histories
-from scoring_platform.fitting.maximise import Fit, maximise
+from scoring_platform.fitting.maximise import Fit, Starts, maximise
 
 STARTS = ((0.5, 10.0, 0.6, 12.0), (1.0, 30.0, 0.5, 50.0), (0.3, 3.0, 1.0, 5.0))
 NODES = 40
@@ -43,10 +43,10 @@ class ParetoNbd:
     beta: float
 
     @classmethod
-    def fit(cls, histories: Histories) -> tuple[ParetoNbd, Fit]:
+    def fit(cls, histories: Histories, *, starts: Starts = STARTS) -> tuple[ParetoNbd, Fit]:
         """Fit by maximum likelihood."""
         found = maximise(
-            lambda parameters: cls.at(parameters).likelihood(histories), STARTS, customers=histories.customers
+            lambda parameters: cls.at(parameters).likelihood(histories), starts, customers=histories.customers
         )
         return cls.at(found.parameters), found
 
