@@ -14,6 +14,7 @@ from pathlib import Path
 from scoring_platform.config.load import LoadedConfig, load_config
 from scoring_platform.config.model import ScoringConfig
 from scoring_platform.errors import ConfigurationError
+from scoring_platform.ledger.private import make_folder
 
 PACKAGED_CONFIG = Path(__file__).parent / "config" / "scoring.yaml"
 
@@ -146,4 +147,4 @@ def enter_environment(settings: Settings) -> None:
             raise ConfigurationError(msg)
         os.environ["DAGSTER_HOME"] = str(root)
     for folder in (settings.home, settings.home / "dagster"):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)

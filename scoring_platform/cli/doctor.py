@@ -17,6 +17,7 @@ from typing import Any, Literal
 import click
 
 from scoring_platform.cli.context import company, prepared_settings
+from scoring_platform.cli.plain import plain
 from scoring_platform.cli.premises import Finding, home
 from scoring_platform.contracts.masking import mask_text
 from scoring_platform.destinations.preflight import fields_of
@@ -55,10 +56,10 @@ def doctor(*, as_json: bool) -> None:
     with company(settings), ThreadPoolExecutor(_AT_ONCE) as pool:
         results = list(pool.map(lambda probe: _examined(settings, *probe), _probes(settings)))
     if as_json:
-        click.echo(json.dumps(results, ensure_ascii=False, indent=2))
+        click.echo(plain(json.dumps(results, ensure_ascii=False, indent=2), lines=True))
     else:
         for result in results:
-            click.echo(f"{_WORDS[result['level']]} {result['system']:<14} {result['says']}")
+            click.echo(plain(f"{_WORDS[result['level']]} {result['system']:<14} {result['says']}"))
     if not all(result["ok"] for result in results):
         sys.exit(1)
 

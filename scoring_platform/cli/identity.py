@@ -44,7 +44,8 @@ def merges(*, as_json: bool) -> None:
 def undo(merge_id: str) -> None:
     """Undo a merge: the records that brought the two together no longer do, from the next run on.
 
-    Each gets back the id and the facts it had. Days already published stay as they are until they are run again.
+    Each gets back the id it had and, on all days of customer_activity, its facts; days of other tables that are already
+    published stay as they are until they are run again. What else links the two makes a new merge.
     """
     with Ledger(prepared_settings().ledger_url) as ledger:
         merge = undo_merge(ledger, merge_id, now=datetime.now(UTC))

@@ -20,7 +20,7 @@ from scoring_platform.pipeline.explain import explanation, in_words
 @click.option("--date", "day", type=DAY, help="Day to look at; by default the latest.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def explain(customer: str, day: date | None, *, as_json: bool) -> None:
-    """Say why CUSTOMER (customer id or e-mail address) has its score and its segment."""
+    """Say why CUSTOMER (customer id or any address, account number or id known) has its score and its segment."""
     settings = prepared_settings()
     lake = Lake(settings.lake_root)
     chosen = day or lake.latest("customer_segments")

@@ -16,6 +16,7 @@ from scoring_platform.cli.context import yesterday
 from scoring_platform.errors import ConfigurationError
 from scoring_platform.lake.tree import Lake
 from scoring_platform.ledger.inbox import Inbox
+from scoring_platform.ledger.private import make_folder
 from scoring_platform.ledger.store import Ledger
 from scoring_platform.settings import Settings
 
@@ -48,7 +49,7 @@ def home(settings: Settings) -> Finding:
 
 
 def _write_probe(settings: Settings) -> None:
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.home)
     probe = settings.home / ".doctor"
     probe.write_text("", encoding="utf-8")
     probe.unlink()

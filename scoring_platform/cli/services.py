@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import click
 
 from scoring_platform.cli.context import company, prepared_settings
 from scoring_platform.cli.deliveries import listening_port, pushed_mail
+from scoring_platform.cli.plain import plain
 from scoring_platform.contracts.masking import mask_text
 from scoring_platform.ledger.inbox import Inbox, KeptLetter
 from scoring_platform.ledger.store import Ledger
@@ -53,9 +54,8 @@ def up(port: int, webhooks_port: int | None) -> None:
         open_providers(settings)  # a missing secret is said before anything starts
         receiver_port = listening_port(settings, webhooks_port)
         click.echo(f"Dagster UI: http://127.0.0.1:{port} (first start takes about 20 s)")
-        children = {"Dagster": _start(_dagster(port)), "the webhook receiver": _start(_receiver(receiver_port))}
-        with pushed_mail(settings, port=receiver_port):
-            code = _until_one_ends(children)
+        services = {"Dagster": _dagster(port), "the webhook receiver": _receiver(receiver_port)}
+        code = _run(services, meanwhile=pushed_mail(settings, port=receiver_port))
     sys.exit(code)
 
 
@@ -99,16 +99,23 @@ def _start(command: Sequence[str]) -> Child:
     return subprocess.Popen(  # noqa: S603 - our own interpreter and modules
         command,
         cwd=_ROOT,
+        start_new_session=True,  # Ctrl-C is for this command, which stops them in its own way
         preexec_fn=_interruptible,  # noqa: PLW1509 - no thread of ours runs yet
     )
 
 
-def _until_one_ends(children: Mapping[str, Child]) -> int:
-    """Wait for Ctrl-C, for being told to stop, or for the first child to end; stop all and return the exit code."""
+def _run(commands: Mapping[str, Sequence[str]], *, meanwhile: AbstractContextManager[None]) -> int:
+    """Run services until Ctrl-C, until told to stop, or until the first ends; stop all and return the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+    children: dict[str, Child] = {}
     try:
-        while all(child.poll() is None for child in children.values()):
-            time.sleep(_LOOK_EVERY)
+        for name, command in commands.items():
+            children[name] = _start(command)
+        with meanwhile:
+            while all(child.poll() is None for child in children.values()):
+                time.sleep(_LOOK_EVERY)
     except KeyboardInterrupt:
         _stop(children)
         return 0
@@ -121,9 +128,11 @@ def _until_one_ends(children: Mapping[str, Child]) -> int:
 
 
 def _stop(children: Mapping[str, Child]) -> None:
+    """Tell all to stop and see to it; a second Ctrl-C must not leave one behind."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for child in children.values():
-        if child.poll() is None:
-            child.send_signal(signal.SIGINT)
+        # Not SIGINT: until a service has read its modules, that is answered with a traceback. Later both mean the same.
+        child.terminate()
     deadline = time.monotonic() + _STOP_SECONDS
     for name, child in children.items():
         try:
@@ -138,7 +147,8 @@ def _show_letters(settings: Settings, *, as_json: bool) -> None:
     with Ledger(settings.ledger_url) as ledger:
         letters = Inbox(ledger).dead_letters(most=_LETTERS_SHOWN)
     if as_json:
-        click.echo(json.dumps([vars(letter) for letter in letters], ensure_ascii=False, indent=2, default=str))
+        whole = json.dumps([vars(letter) for letter in letters], ensure_ascii=False, indent=2, default=str)
+        click.echo(plain(whole, lines=True))
         return
     for letter in letters:
         click.echo(_words(letter))
@@ -148,9 +158,9 @@ def _show_letters(settings: Settings, *, as_json: bool) -> None:
 def _words(letter: KeptLetter) -> str:
     at = letter.received_at.astimezone(UTC).isoformat(timespec="seconds")
     begins = mask_text(" ".join(letter.body.split())[:_LETTER_CHARACTERS])
-    return f"{at} {letter.kind}/{letter.provider}: {letter.reason}\n    {begins}"
+    return f"{at} {letter.kind}/{letter.provider}: {plain(letter.reason)}\n    {plain(begins)}"
 
 
 def _interruptible() -> None:
-    """A shell's background job ignores SIGINT, and Dagster passes that on: restore it."""
+    """A shell's background job ignores SIGINT, and Dagster does with SIGTERM what it does with SIGINT: restore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -36,7 +36,9 @@ class IdentityRules(Section):
     """Which identifiers make one customer."""
 
     shared_limit: int = Field(
-        10, ge=1, description="An identifier seen with more others than this is shared by different people: nobody's"
+        10,
+        ge=1,
+        description="An identifier seen with more others of one kind than this is shared by different people: nobody's",
     )
     group_limit: int = Field(
         500, ge=2, description="More linked identifiers than this, devices apart, are not one person: links dropped"

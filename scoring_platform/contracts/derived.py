@@ -40,6 +40,28 @@ CUSTOMER_IDENTITIES = Table(
     },
 )
 
+CUSTOMER_LINKS = Table(
+    name="customer_links",
+    group="profile",
+    partition="event",
+    key=("source", "customer_ref", "crm_id", "email", "account_number"),
+    description=(
+        "What one account or contact said of itself this day that no other day holds, so that a changed address stays; "
+        "written with customer_identities."
+    ),
+    columns={
+        "source": identifier("System the account or contact is from"),
+        "customer_ref": text("The shop's customer id; null for a contact of the CRM", nullable=True),
+        "crm_id": text("The CRM's record id; null for an account of a shop", nullable=True),
+        "email": text("E-mail address as given", nullable=True, pii=True),
+        "account_number": text("Account number as given among the attributes", nullable=True, pii=True),
+        "changed_on": day(
+            "Day of the change, when more was known of the account or contact before; null: since it was created",
+            nullable=True,
+        ),
+    },
+)
+
 CUSTOMER_ACTIVITY = Table(
     name="customer_activity",
     group="profile",
@@ -76,7 +98,9 @@ CUSTOMER_PROFILES = Table(
     description="One customer: everything known at the end of the day.",
     columns={
         "customer_id": identifier(_CUSTOMER),
-        "email": text("Address to write to, the earliest known", nullable=True, pii=True),
+        "email": text(
+            "Address to write to: that of the account changed last, else the earliest known", nullable=True, pii=True
+        ),
         "region": text("Region or country", nullable=True),
         "locale": text("Language and country", nullable=True),
         "attributes": json_text("Further attributes of the account changed last, such as renewal_on"),
@@ -226,6 +250,7 @@ SEGMENT_TRANSITIONS = Table(
 
 DERIVED_TABLES = (
     CUSTOMER_IDENTITIES,
+    CUSTOMER_LINKS,
     CUSTOMER_ACTIVITY,
     CUSTOMER_PROFILES,
     SCORE_MODELS,

@@ -18,7 +18,8 @@ from scoring_platform.contracts.columns import (
 )
 from scoring_platform.contracts.table import Table
 
-_EMAIL = r"^[^@\s]+@[^@\s]+$"
+_EMAIL = r"^[^@＠\s]+[@＠][^@＠\s]+$"
+"""The sign may be full-width: normalising makes it the same address."""
 _CURRENCY = r"^[A-Z]{3}$"
 
 

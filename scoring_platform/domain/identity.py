@@ -4,7 +4,8 @@ Web activity, which needs a consent of its own, and survey answers make nobody a
 whom another record introduced.
 
 Belongs here: which records mention which identifiers, and putting the answer together. Does not belong here: which
-links are trusted (``linking``), ids (``minting``), what a customer did (``activity``).
+links are trusted (``linking``), what accounts once said (``remembering``), ids (``minting``), what a customer did
+(``activity``).
 """
 
 from __future__ import annotations
@@ -61,16 +62,15 @@ class Scopes:
 class Records:
     """Raw tables that mention identifiers, with ``as_of``: all published days, today's graph applies to all.
 
-    ``customers`` and ``contacts`` have ``created_on`` beside each row.
+    ``links`` is what accounts and contacts have said of themselves, see ``remembering.standing``.
     """
 
     orders: ir.Table
-    customers: ir.Table
+    links: ir.Table
     email_events: ir.Table
     web_activity: ir.Table
     tickets: ir.Table
     events: ir.Table
-    contacts: ir.Table
     responses: ir.Table
 
 
@@ -182,19 +182,16 @@ def _rules_of(grouped: Groups) -> ir.Table:
 
 def _seen_together(records: Records, rules: Rules) -> ir.Table:
     """Every combination of identifiers that a record holds, with the node of each and the day it was first seen."""
-    orders, customers, web, events = records.orders, records.customers, records.web_activity, records.events
-    answers = records.responses
+    orders, links, web, events = records.orders, records.links, records.web_activity, records.events
     held = ibis.union(
         _held(orders, customer_ref=orders.customer_ref, email=orders.email),
-        _held(customers, customers.created_on, customer_ref=customers.customer_ref, email=customers.email,
-              account_number=_attribute(customers.attributes, "account_number")),
+        _held(links, links.first_seen_on, customer_ref=links.customer_ref, crm_id=links.crm_id, email=links.email,
+              account_number=links.account_number),
         _held(records.email_events, email=records.email_events.email),
         _held(web, introduces=rules.web_introduces, customer_ref=web.customer_ref, client_id=web.client_id),
         _held(records.tickets, email=records.tickets.email),
         _held(events, customer_ref=events.customer_ref, email=events.email, client_id=events.client_id),
-        _held(records.contacts, records.contacts.created_on, crm_id=records.contacts.crm_id,
-              email=records.contacts.email),
-        *[_held(said, introduces=False, **{kind: said.identity_key}) for kind, said in _answers(answers)],
+        *[_held(said, introduces=False, **{kind: said.identity_key}) for kind, said in _answers(records.responses)],
     )  # fmt: skip
     spelled = held.mutate(
         email=normalise.email(held.email),
@@ -212,12 +209,6 @@ def _seen_together(records: Records, rules: Rules) -> ir.Table:
 def _answers(answers: ir.Table) -> list[tuple[str, ir.Table]]:
     kinds = {"email": "email", "customer_id": "customer_ref", "account_number": "account_number", "crm_id": "crm_id"}
     return [(ours, answers.filter(answers.identity_kind == theirs)) for theirs, ours in kinds.items()]
-
-
-def _attribute(attributes: ir.Value, name: str) -> ir.Value:
-    """Return a text or a whole number out of the JSON of attributes; null when it is neither."""
-    value = attributes.cast("json")[name]
-    return ibis.coalesce(value.str, value.int.cast("string"))
 
 
 def _held(table: ir.Table, first: ir.Value | None = None, *, introduces: bool = True, **given: ir.Value) -> ir.Table:

@@ -3,7 +3,8 @@
 Two identifiers in one record belong together, and so does what belongs together transitively. Three bounds keep two
 persons apart:
 
-- An identifier seen with more than ``shared`` others is a mailbox or a number of many: it links nobody and is nobody.
+- An identifier seen with more than ``shared`` others of one kind is a mailbox or a number of many: it links nobody and
+  is nobody. The spellings of one mailbox count as one, and are set aside together.
 - A device (web client id) never brings together what has two accounts of one shop, two addresses, two account numbers
   or two records of one CRM: several people use it. It stays with its person only if it has met just one.
 - A group of more than ``group`` identifiers is no person: its links are dropped.
@@ -23,6 +24,12 @@ import ibis.expr.types as ir
 from scoring_platform.domain.graph import Materialise, components
 
 DEVICE = "client_id"
+_PLURALS = {
+    "customer_ref": "accounts",
+    "email": "addresses",
+    "account_number": "account numbers",
+    "crm_id": "CRM records",
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,8 @@ class Bounds:
     """How far identifiers may reach.
 
     Attributes:
-        shared: Identifiers, devices apart, that one may be seen with before it counts as shared by different people.
+        shared: Identifiers of one kind, devices apart, that one may be seen with before it counts as shared by
+            different people.
         group: Identifiers, devices apart, that one person may have.
     """
 
@@ -94,13 +102,28 @@ def link_id(links: ir.Table) -> ir.StringValue:
 
 
 def _shared(strong: ir.Table, limit: int) -> ir.Table:
-    """Return nodes that more than ``limit`` others are linked to: node, reason."""
+    """Return nodes that more than ``limit`` others of one kind are linked to, in all spellings: node, reason.
+
+    Kinds are not added up: somebody with a few accounts, addresses and CRM records is still one person.
+    """
+    spelled = strong.filter(strong.how == "email_provider").select(spelling="a", mailbox="b")
     seen = strong.filter(strong.how == "same_record")
     ends = seen.select(node=seen.b, other=seen.a).union(seen.select(node=seen.a, other=seen.b))
-    degrees = ends.group_by("node").aggregate(others=ends.other.nunique())
-    over = degrees.filter(degrees.others > limit)
-    words = "seen with " + over.others.cast(str) + f" other identifiers, more than identity.shared_limit ({limit})"
-    return over.select("node", reason=words)
+    ends = _as_delivered(_as_delivered(ends, "node", spelled), "other", spelled)
+    counted = ends.group_by(["node", ends.other.split("|")[0].name("kind")]).aggregate(n=ends.other.nunique())
+    over = counted.filter(counted.n > limit)
+    words = over.n.cast(str) + " different " + over.kind.cases(*_PLURALS.items(), else_=over.kind)
+    grouped = over.group_by("node").aggregate(found=words.group_concat(" and ", order_by=over.kind))
+    reason = "seen with " + grouped.found + f", more than identity.shared_limit ({limit})"
+    shared = grouped.select("node", reason=reason)
+    spellings = spelled.inner_join(shared, spelled.mailbox == shared.node)
+    return shared.union(spellings.select(node="spelling", reason="reason"))
+
+
+def _as_delivered(ends: ir.Table, end: str, spelled: ir.Table) -> ir.Table:
+    """Put the mailbox in place of its spellings at one end of the links."""
+    joined = ends.left_join(spelled, ends[end] == spelled.spelling)
+    return joined.mutate(**{end: joined.mailbox.fill_null(joined[end])}).select(ends.columns)
 
 
 def _without(links: ir.Table, left_out: ir.Table) -> ir.Table:

@@ -14,18 +14,6 @@ import ibis.expr.types as ir
 from scoring_platform.contracts.columns import MONEY
 
 
-def with_current_ids(activity: ir.Table, merged: ir.Table) -> ir.Table:
-    """Return the daily facts under today's customer ids.
-
-    Args:
-        activity: customer_activity.
-        merged: Ids that no longer stand (``former_id``) and the customer they are now (``customer_id``).
-    """
-    renamed = merged.select(former_id=merged.former_id, current_id=merged.customer_id)
-    joined = activity.left_join(renamed, activity.customer_id == renamed.former_id)
-    return joined.mutate(customer_id=joined.current_id.fill_null(joined.customer_id)).drop("former_id", "current_id")
-
-
 def purchase_facts(activity: ir.Table) -> ir.Table:
     """Return the daily facts that purchase measures read: days with an order or a refund."""
     bought = activity.filter((activity.orders > 0) | (activity.refunds > 0))

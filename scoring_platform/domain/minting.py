@@ -1,7 +1,7 @@
 """Customer ids: minted once, kept while groups grow, and given back when a merge is undone.
 
 An id is made from the earliest identifier of its customer, so that two homes with equal facts agree; later it stays,
-whatever becomes known.
+whatever becomes known. Devices take no part: whose one is may turn out late, and may change.
 
 Belongs here: ids and what became of earlier ones. Does not belong here: who belongs together (``linking``).
 """
@@ -23,14 +23,12 @@ class Known:
     """What earlier runs decided.
 
     Attributes:
-        minted: Identities as last published: node, customer_id.
+        minted: Identities as last published (node, customer_id), with what was undone given back (``given_back``).
         undone_links: Links that somebody has undone (``link``); None when there are none.
-        restored: Ids of customers whose merge was undone (``customer_id``); None when there are none.
     """
 
     minted: ir.Table
     undone_links: ir.Table | None = None
-    restored: ir.Table | None = None
 
 
 def mint(nodes: ir.Table, labels: ir.Table, known: Known, *, nobody: ir.Table, materialise: Materialise) -> ir.Table:
@@ -60,10 +58,13 @@ def mint(nodes: ir.Table, labels: ir.Table, known: Known, *, nobody: ir.Table, m
             person=marked.introduced_on.notnull() & (marked.id_kind != DEVICE) & marked.nobody.isnull(),
         )
     )
+    # Only what a record introduced: whatever else hangs together with it may have been seen before, or is heard later.
     earliest = named.group_by("label").aggregate(
-        fresh=named.own_id.argmin(_age(named)), person=named.person.any(), known_on=named.introduced_on.min()
+        fresh=named.own_id.argmin(_age(named), where=named.person),
+        person=named.person.any(),
+        known_on=named.introduced_on.min(),
     )
-    people = earliest.filter(earliest.person).left_join(_kept(named, known), "label")
+    people = earliest.filter(earliest.person).left_join(_kept(named.filter(named.id_kind != DEVICE), known), "label")
     chosen = people.select("label", "known_on", customer_id=people.kept.fill_null(people.fresh))
     return labels.inner_join(chosen, "label").select("node", "label", "customer_id", "known_on")
 
@@ -79,8 +80,7 @@ def _kept(named: ir.Table, known: Known) -> ir.Table:
     Identifiers that were one customer may have come apart (a mailbox turned out to be shared, a merge was undone).
     Their id stays with the group that holds the identifier it was made from, so that no two groups have the same.
     """
-    ids = known.minted.select("customer_id")
-    ids = (ids if known.restored is None else ids.union(known.restored.select("customer_id"))).distinct()
+    ids = known.minted.select("customer_id").distinct()
     held = named.inner_join(known.minted.select("node", "customer_id"), "node")
     own = named.inner_join(ids, named.own_id == ids.customer_id)
     claims = held.select("label", "customer_id", claim="1|" + _age(held)).union(
@@ -109,7 +109,8 @@ def merges(customers: ir.Table, links: ir.Table, known: Known, *, materialise: M
     """
     before = known.minted.select("node", former_id="customer_id")
     joined = materialise(customers.left_join(before, "node").select("node", "label", "customer_id", "former_id"))
-    formers = joined.group_by("label").aggregate(n=joined.former_id.nunique())
+    people = joined.filter(~_is_device(joined.node))  # a device that changes hands takes nobody along
+    formers = people.group_by("label").aggregate(n=people.former_id.nunique())
     merged = materialise(formers.filter(formers.n > 1))
     if not merged.count().execute():
         nothing = joined.limit(0)
@@ -117,7 +118,7 @@ def merges(customers: ir.Table, links: ir.Table, known: Known, *, materialise: M
     ends = materialise(joined.semi_join(merged, "label"))
     touching = links.inner_join(ends.select(a="node", customer_id="customer_id", a_was="former_id"), "a")
     touching = materialise(touching.inner_join(ends.select(b="node", b_was="former_id"), "b"))
-    return _joining(touching, materialise)
+    return _joining(touching, materialise).semi_join(people, ["former_id", "customer_id"])
 
 
 def _joining(links: ir.Table, materialise: Materialise) -> ir.Table:
@@ -138,26 +139,43 @@ def _joining(links: ir.Table, materialise: Materialise) -> ir.Table:
     return bridges.select("customer_id", former_id=bridges.was, link=link_id(bridges)).distinct()
 
 
-def merged_ids(owners: ir.Table) -> ir.Table:
-    """Return ids that were minted for an identifier which now belongs to another customer.
-
-    Every id is made from an identifier, so each former id can be made again from the identifiers of its customer.
+def former_nodes(merged: ir.Table, now: ir.Table, then: ir.Table) -> ir.Table:
+    """Return which identifiers each former customer brought along, by hashes that give its id back after an undo.
 
     Args:
-        owners: Whose each identifier is: node, customer_id.
+        merged: Result of ``merges``.
+        now: Whose each identifier is now: node, customer_id.
+        then: The same as last published.
 
     Returns:
-        Columns former_id, customer_id.
+        Columns former_id, customer_id, held (hash of a node, made as ids are).
     """
-    former = owners.select(former_id=minted_from(owners.node), customer_id=owners.customer_id)
-    return former.filter(former.former_id != former.customer_id)
+    before = _without_devices(then).select("node", former_id="customer_id")
+    held = before.inner_join(now.select("node", "customer_id"), "node").semi_join(merged, ["former_id", "customer_id"])
+    return held.select("former_id", "customer_id", held=minted_from(held.node))
+
+
+def given_back(minted: ir.Table, restored: ir.Table) -> ir.Table:
+    """Return identities as last published, but identifiers of customers whose merge was undone under their former id.
+
+    Once a former id stands again it goes its own way, and so do its identifiers.
+
+    Args:
+        minted: Identities as last published: node, customer_id.
+        restored: Former ids and hashes of what they held: customer_id, held; every hash once.
+    """
+    due = restored.anti_join(minted.select("customer_id").distinct(), "customer_id")
+    marked = minted.select("node", "customer_id", held=minted_from(minted.node))
+    marked = marked.left_join(due.select("held", former_id="customer_id"), "held")
+    owner = (~_is_device(marked.node)).ifelse(marked.former_id, None).fill_null(marked.customer_id)
+    return marked.select("node", customer_id=owner)
 
 
 def regrouped(now: ir.Table, then: ir.Table, day: date) -> ir.Table:
-    """Return identifiers whose facts up to ``day`` belong to somebody else than they did, merges apart.
+    """Return identifiers whose facts up to ``day`` belong to somebody else than they did.
 
     These are identifiers that became somebody's after their first facts, that are nobody's any more, and those of
-    customers that came apart. Merges are left out: ``merged_ids`` follows them.
+    customers that came apart or became one with another.
 
     Args:
         now: Whose each identifier is now: node, customer_id, first_fact_on.
@@ -167,30 +185,60 @@ def regrouped(now: ir.Table, then: ir.Table, day: date) -> ir.Table:
     Returns:
         Column node.
     """
-    renamed = merged_ids(now)
-    before = then.left_join(renamed, then.customer_id == renamed.former_id)
-    before = before.select("node", was=before.customer_id_right.fill_null(before.customer_id))
     current = now.filter(now.first_fact_on <= day).select("node", "customer_id")
-    joined = current.outer_join(before, "node")
-    changed = joined.was.fill_null("") != joined.customer_id.fill_null("")
+    joined = current.outer_join(then.select("node", was="customer_id"), "node")
+    changed = ~joined.customer_id.identical_to(joined.was)
     return joined.filter(changed).select(node=ibis.coalesce(joined.node, joined.node_right))
 
 
-def united(now: ir.Table, then: ir.Table) -> ir.Table:
-    """Return the identifiers of customers that were several ones: the consents of one now hold for the facts of all.
+def decided_anew(now: ir.Table, then: ir.Table, day: date) -> ir.Table:
+    """Return the identifiers of customers one of whose addresses or accounts came, left, or is known since another day.
+
+    A decision under that one counts for the visits under all of them, from the day on which it is known whose it is.
 
     Args:
-        now: Whose each identifier is now: node, customer_id.
-        then: The same as an earlier day published it.
+        now: Whose each identifier is now: node, customer_id, first_seen_on.
+        then: The same as ``day`` published it.
+        day: An earlier day.
 
     Returns:
         Column node.
     """
-    joined = now.select("node", "customer_id").inner_join(then.select("node", was="customer_id"), "node")
-    grown = joined.group_by("customer_id").aggregate(n=joined.was.nunique())
-    return now.semi_join(grown.filter(grown.n > 1), "customer_id").select("node")
+    before = then.select("node", was="customer_id", was_since="first_seen_on")
+    current = now.filter(now.first_seen_on <= day).select("node", "customer_id", since="first_seen_on")
+    both = current.outer_join(before, "node")
+    decides = ibis.coalesce(both.node, both.node_right).re_search(r"^(email|customer_ref)\|")
+    same = both.customer_id.identical_to(both.was) & both.since.identical_to(both.was_since)
+    changed = both.filter(decides & ~same)
+    who = changed.select("customer_id").union(changed.select(customer_id=changed.was)).distinct()
+    theirs = now.select("node", "customer_id").union(then.select("node", "customer_id"))
+    return theirs.semi_join(who, "customer_id").select("node").distinct()
+
+
+def reshaped(now: ir.Table, then: ir.Table) -> ir.Table:
+    """Return customers who took in another one, or came apart: what they did has not changed, only whose it is.
+
+    Args:
+        now: Whose each identifier is: node, customer_id.
+        then: The same as the day before published it.
+
+    Returns:
+        Column customer_id: those who gave an identifier away, and those who got it.
+    """
+    joined = then.select("node", was="customer_id").left_join(now.select("node", "customer_id"), "node")
+    passed = joined.filter(~joined.customer_id.identical_to(joined.was))
+    both = passed.select("customer_id").union(passed.select(customer_id=passed.was))
+    return both.filter(both.customer_id.notnull()).distinct()
+
+
+def _without_devices(owners: ir.Table) -> ir.Table:
+    return owners.filter(~_is_device(owners.node))
+
+
+def _is_device(node: ir.StringValue) -> ir.BooleanValue:
+    return node.startswith(f"{DEVICE}|")
 
 
 def minted_from(value: ir.StringValue) -> ir.StringValue:
-    """Return the customer id made from a node."""
+    """Return the customer id made from a node: a hash, which also stands for the node where none may be kept."""
     return ibis.literal("c") + value.hexdigest("md5").substr(0, 16)

@@ -55,18 +55,18 @@ def segments(measured: ir.Table, past: ir.Table, rules: Segments) -> ir.Table:
     return joined.select("as_of", "customer_id", segment=ibis.cases(*cases, else_=ibis.literal(rules.fallback)))
 
 
-def transitions(today: ir.Table, yesterday: ir.Table, profiles: ir.Table, *, absorbed: ir.Table) -> ir.Table:
-    """Return who moved: customers in another segment than the day before, baseline days and merges apart.
+def transitions(today: ir.Table, yesterday: ir.Table, profiles: ir.Table, *, reshaped: ir.Table) -> ir.Table:
+    """Return who moved: customers in another segment than the day before, baseline days, merges and undos apart.
 
     Args:
         today: Segments of the days (as_of, customer_id, segment).
         yesterday: Segments of the days before, with ``as_of`` already moved to the day that follows.
         profiles: customer_profiles of the days.
-        absorbed: Who was found to be one with another customer on which day (as_of, customer_id).
+        reshaped: Who became one with another customer, or came apart, on which day (as_of, customer_id).
     """
     before = yesterday.select("as_of", "customer_id", from_segment=yesterday.segment)
     moved = today.inner_join(before, ["as_of", "customer_id"])
-    moved = moved.filter(moved.segment != moved.from_segment).anti_join(absorbed, ["as_of", "customer_id"])
+    moved = moved.filter(moved.segment != moved.from_segment).anti_join(reshaped, ["as_of", "customer_id"])
     value = profiles.select("as_of", "customer_id", "baseline", value_at_stake=profiles.net_spend_365d)
     joined = moved.inner_join(value, ["as_of", "customer_id"])
     return joined.filter(~joined.baseline).select(
@@ -77,17 +77,6 @@ def transitions(today: ir.Table, yesterday: ir.Table, profiles: ir.Table, *, abs
         entered_on=joined.as_of,
         value_at_stake=joined.value_at_stake,
     )
-
-
-def absorbing(yesterday: ir.Table, merged: ir.Table) -> ir.Table:
-    """Return customers that took in another one on a day: as_of, customer_id.
-
-    Args:
-        yesterday: Segments of the days before, with ``as_of`` already moved to the day that follows.
-        merged: Ids that no longer stand (``former_id``) and the customer they are now (``customer_id``).
-    """
-    gone = yesterday.select("as_of", former_id=yesterday.customer_id)
-    return gone.inner_join(merged, "former_id").select("as_of", "customer_id").distinct()
 
 
 def _stay(rule: SegmentRule) -> Condition:

@@ -105,10 +105,18 @@ class BgNbd:
         b_x = self._b(h.x)
         common = gammaln(self.r + h.x) - gammaln(self.r) + self.r * np.log(self.alpha)
         common = common + gammaln(self.a + self.b) + gammaln(b_x) - gammaln(self.b) - gammaln(self.a + b_x)
-        alive = -(self.r + h.x) * np.log(self.alpha + h.T)
-        left = np.log(self.a) - np.log(np.where(b_x > 1, b_x - 1, 1.0)) - (self.r + h.x) * np.log(self.alpha + h.t_x)
-        may_leave = True if self.modified else h.x > 0
-        return common, alive, np.where(may_leave, left, -np.inf)
+        return common, self.log_alive(h.x, h.T), self.log_left(h.x, h.t_x)
+
+    def log_alive(self, x: Floats, T: Floats) -> Floats:  # noqa: N803
+        """Return the logarithm of the chance of the purchases and of staying up to T, without what is common."""
+        return np.asarray(-(self.r + x) * np.log(self.alpha + T))
+
+    def log_left(self, x: Floats, t_x: Floats) -> Floats:
+        """Return the logarithm of the chance of having left after the last purchase, without what is common."""
+        b_x = self._b(x)
+        left = np.log(self.a) - np.log(np.where(b_x > 1, b_x - 1, 1.0)) - (self.r + x) * np.log(self.alpha + t_x)
+        may_leave = True if self.modified else x > 0
+        return np.where(may_leave, left, -np.inf)
 
     def likelihood(self, h: Histories) -> tuple[float, Floats]:
         """Return the log-likelihood of all customers and its gradient in r, alpha, a, b."""

@@ -90,9 +90,20 @@ class ParetoNbd:
 
     def _terms(self, h: Histories) -> tuple[Floats, Floats, Floats]:
         """Logarithms of the chances of being alive at T and of having left before; gradient of the latter."""
-        alive = -(self.r + h.x) * np.log(self.alpha + h.T) - self.s * np.log(self.beta + h.T)
         parts = [self._left(h.x[at], h.t_x[at], h.T[at]) for at in _slices(len(h.x))]
-        return alive, np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts], axis=1)
+        return (
+            self.log_alive(h.x, h.T),
+            np.concatenate([part[0] for part in parts]),
+            np.concatenate([part[1] for part in parts], axis=1),
+        )
+
+    def log_alive(self, x: Floats, T: Floats) -> Floats:  # noqa: N803
+        """Return the logarithm of the chance of the purchases and of staying up to T, without what is common."""
+        return np.asarray(-(self.r + x) * np.log(self.alpha + T) - self.s * np.log(self.beta + T))
+
+    def log_left(self, x: Floats, after: Floats, until: Floats) -> Floats:
+        """Return the logarithm of the chance of having left in (after, until], without what is common."""
+        return np.concatenate([self._left(x[at], after[at], until[at])[0] for at in _slices(len(x))])
 
     def _left(self, x: Floats, t_x: Floats, T: Floats) -> tuple[Floats, Floats]:  # noqa: N803
         """Integrate over the moment u of leaving in (t_x, T]: s (alpha + u)^-(r + x) (beta + u)^-(s + 1)."""

@@ -1,6 +1,7 @@
 """Turns values as given into the contract's types; what cannot be turned becomes null.
 
-A cast never guesses and never loses: "1,234" is no number, 2.5 no whole number, NaN nothing at all.
+A cast never guesses and never loses: "1,234" is no number, 2.5 no whole number, NaN nothing at all. A time is
+one of the years 1 to 9999, which everything after the engine can hold as well: what lies further away is none.
 
 Belongs here: SQL per column kind. Does not belong here: what follows from a null (``judging``).
 """
@@ -21,6 +22,10 @@ KIND_WORDS = {
     "date": "a date",
     "boolean": "true or false",
 }
+
+# A day less than the years have, so that an instant has its day in any time zone.
+_INSTANTS = "BETWEEN TIMESTAMPTZ '0001-01-02 00:00:00+00' AND TIMESTAMPTZ '9999-12-30 23:59:59.999999+00'"
+_DATES = "BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'"
 
 _WHOLE_TYPES = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"}
 
@@ -93,21 +98,25 @@ def _whole(value: str, given: str) -> str:
 def _instant(value: str, given: str) -> str:
     if given == "VARCHAR":  # shop exports put a space before the offset, which the engine does not read
         value = f"regexp_replace({value}, '\\s+([+-][0-9])', '\\1')"
-    cast = f"TRY_CAST({value} AS TIMESTAMPTZ)"
-    return f"CASE WHEN isfinite({cast}) THEN {cast} END"
+    return _within(_INSTANTS, f"TRY_CAST({value} AS TIMESTAMPTZ)")
 
 
 def _date(value: str, given: str, zone: ZoneInfo) -> str:
     """A date stays as written; a time of day with it makes it an instant, which has its day in the business zone."""
     business = f"CAST(timezone({literal(zone.key)}, {_instant(value, given)}) AS DATE)"
     if given == "TIMESTAMP WITH TIME ZONE":
-        return business
+        return _within(_DATES, business)
     if given.startswith("TIMESTAMP"):
-        return f"CASE WHEN CAST({value} AS TIME) = TIME '00:00:00' THEN CAST({value} AS DATE) ELSE {business} END"
-    cast = f"TRY_CAST({value} AS DATE)"
-    plain = f"CASE WHEN isfinite({cast}) THEN {cast} END"
+        midnight = f"CAST({value} AS TIME) = TIME '00:00:00'"
+        return _within(_DATES, f"CASE WHEN {midnight} THEN CAST({value} AS DATE) ELSE {business} END")
+    plain = f"TRY_CAST({value} AS DATE)"
     if given != "VARCHAR":
-        return plain
+        return _within(_DATES, plain)
     midnight = f"regexp_replace({value}, '[T ]+0?0:00(:00([.]0+)?)?$', '')"
-    plain = plain.replace(value, midnight)
-    return f"CASE WHEN contains({midnight}, ':') THEN {business} ELSE {plain} END"
+    plain = f"TRY_CAST({midnight} AS DATE)"
+    return _within(_DATES, f"CASE WHEN contains({midnight}, ':') THEN {business} ELSE {plain} END")
+
+
+def _within(bounds: str, cast: str) -> str:
+    """The cast; null outside ``bounds``, and where even trying is an error, as it is near the bounds of the engine."""
+    return f"CASE WHEN TRY({cast}) {bounds} THEN TRY({cast}) END"

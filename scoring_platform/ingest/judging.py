@@ -12,7 +12,7 @@ import functools
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -29,6 +29,9 @@ from scoring_platform.ingest.casting import KIND_WORDS, cast_sql, is_json
 from scoring_platform.lake.engine import DuckDBEngine, literal, quoted
 
 UNKNOWN_ORDER = "order_id is not a published order"
+
+_EARLIEST = date(1980, 1, 1)
+"""No system told of events before: such a time is zero, or seconds that were read as milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Judgement:
         source_zone: Zone of times without an offset.
         extracted_at: Instant of the extraction.
         future_tolerance: How much later than the extraction an event may be.
+        history_start: First day that is loaded: an event before it is not wanted, unless its time makes no sense.
         rates: Currency rates.
     """
 
@@ -57,7 +61,13 @@ class Judgement:
     source_zone: ZoneInfo
     extracted_at: datetime
     future_tolerance: timedelta
+    history_start: date
     rates: Rates
+
+    @property
+    def earliest(self) -> date:
+        """The first day on which an event can have happened."""
+        return min(_EARLIEST, self.history_start)
 
 
 def judge(
@@ -88,7 +98,11 @@ def judge(
     if table.amounts:
         reasons.append(_currency_reason(typed, by.rates))
     # Joining skips the nulls, and only nulls give null.
-    judged = typed.mutate(_reason=ibis.array(reasons).join("; ").nullif(""), _key=row_key(table, typed))
+    judged = typed.mutate(
+        _reason=ibis.array(reasons).join("; ").nullif(""),
+        _key=row_key(table, typed),
+        as_of=ibis.ifelse(_too_early(table, typed, by), ibis.null("date"), typed.as_of),
+    )
     rows = engine.materialise(judged.select(*table.schema.names, "as_of", "_payload", "_key", "_reason"))
     engine.forget(given)
     return rows
@@ -220,7 +234,18 @@ def _time_reasons(table: Table, typed: ir.Table, by: Judgement) -> list[ir.Value
     value = typed[when]
     timed = value.type().is_timestamp()
     late = value > (ibis.literal(limit, type=INSTANT) if timed else limit.astimezone(by.zone).date())
-    return [ibis.ifelse(late, ibis.literal(f"{when} is in the future"), ibis.null(str))]
+    early = f"{when} is implausibly early (before {by.earliest.year}): seconds taken for milliseconds?"
+    return [
+        ibis.ifelse(late, ibis.literal(f"{when} is in the future"), ibis.null(str)),
+        ibis.ifelse(_too_early(table, typed, by), ibis.literal(early), ibis.null(str)),
+    ]
+
+
+def _too_early(table: Table, typed: ir.Table, by: Judgement) -> ir.BooleanValue:
+    """Whether an event's day makes no sense, so that it has none; a customer or a contact may be of any age."""
+    if table.partition == "state":
+        return ibis.literal(False)
+    return (typed["as_of"] < by.earliest).fill_null(False)
 
 
 def row_key(table: Table, rows: ir.Table) -> ir.Value:

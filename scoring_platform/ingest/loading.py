@@ -8,6 +8,7 @@ Belongs here: the order of the steps and the verdict per day. Does not belong he
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -33,6 +34,8 @@ from scoring_platform.sources.files import Files
 from scoring_platform.sources.protocol import Source, Window
 
 AnySource = Source | Files
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,8 @@ def _load(engine: DuckDBEngine, request: Load, ledger: Ledger) -> Loaded:
             emptiness=_emptiness(request, judged),
         )
         blocked = {verdict.day for verdict in verdicts if verdict.blocked}
+        for loss in {verdict.loss for verdict in verdicts if verdict.loss}:
+            _log.warning("%s: %s", request.table.name, loss)
         written = publish(engine, request.table, [day for day in staged if day.day not in blocked], info=request.info)
     _publish_quarantine(engine, request, aside)
     if not blocked:
@@ -167,6 +172,7 @@ def _judge_part(engine: DuckDBEngine, request: Load, source: AnySource, folder: 
         source_zone=source.zone if isinstance(source, Files) else ZoneInfo("UTC"),
         extracted_at=request.now,
         future_tolerance=timedelta(hours=rules.future_tolerance_hours),
+        history_start=request.config.history_start,
         rates=Rates(_reporting(engine, request, folder), request.config.currency.rates),
     )
     orders = None
@@ -252,8 +258,9 @@ def _emptiness(request: Load, judged: ir.Table) -> Emptiness:
     expected = any(not isinstance(source, Files) or source.settings.cadence == "daily" for source in request.sources)
     if len(request.complete) < len(request.sources) or request.table.partition == "state":
         return Emptiness(expected)
-    newest = judged.filter(judged._reason.isnull()).as_of.max().to_pyarrow().as_py()
-    return Emptiness(expected, covered_until=newest)
+    good = judged.filter(judged._reason.isnull())
+    (covered,) = good.aggregate(first=good.as_of.min(), last=good.as_of.max()).to_pyarrow().to_pylist()
+    return Emptiness(expected, whole=True, covered_from=covered["first"], covered_until=covered["last"])
 
 
 def _nothing(engine: DuckDBEngine, table: Table) -> ir.Table:

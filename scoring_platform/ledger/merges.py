@@ -1,13 +1,13 @@
 """Merges: which customers became one, through which links, and which of that somebody has undone.
 
-Links are kept as hashes, so that the record holds no address.
+Links and identifiers are kept as hashes, so that the record holds no address.
 
 Belongs here: recording, listing and undoing merges. Does not belong here: finding them (``domain.minting``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import md5
@@ -28,6 +28,7 @@ class Merge:
         customer_id: The customer it is part of.
         merged_on: Business day whose computation found it.
         links: Ids of the links without which the two are apart.
+        nodes: Hashes of the identifiers it brought along; none in records of earlier layouts of the ledger.
         undone_at: When somebody undid it; None while it stands.
     """
 
@@ -35,6 +36,7 @@ class Merge:
     customer_id: str
     merged_on: date
     links: tuple[str, ...]
+    nodes: tuple[str, ...] = ()
     undone_at: datetime | None = None
 
     @property
@@ -42,6 +44,19 @@ class Merge:
         """The name of the merge: the same two customers through the same links are the same merge."""
         named = "|".join([self.former_id, self.customer_id, *self.links])
         return "m" + md5(named.encode(), usedforsecurity=False).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What somebody has undone.
+
+    Attributes:
+        links: Ids of the links that are left out.
+        restored: Former customer by the hash of each identifier that it had.
+    """
+
+    links: frozenset[str]
+    restored: Mapping[str, str]
 
 
 def record_merges(ledger: Ledger, merges: Sequence[Merge], *, now: datetime) -> int:
@@ -57,6 +72,7 @@ def record_merges(ledger: Ledger, merges: Sequence[Merge], *, now: datetime) -> 
                 "customer_id": merge.customer_id,
                 "merged_on": merge.merged_on,
                 "links": list(merge.links),
+                "nodes": list(merge.nodes),
                 "recorded_at": now,
             }
             for merge in merges
@@ -90,13 +106,22 @@ def undo_merge(ledger: Ledger, merge_id: str, *, now: datetime) -> Merge:
     return _merge(row)
 
 
-def read_undone(ledger: Ledger) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the links that are undone, and the ids of the customers restored by that."""
+def read_undone(ledger: Ledger) -> Undone:
+    """Return what is undone: a customer is restored unless it has become part of another one since."""
     with ledger.reading() as connection:
-        rows = connection.execute(select(MERGES).where(MERGES.c.undone_at.is_not(None))).all()
-    links = frozenset(link for row in rows for link in row.links)
-    return links, frozenset(row.former_id for row in rows)
+        rows = connection.execute(select(MERGES).order_by(MERGES.c.recorded_at, MERGES.c.merge_id)).all()
+    undone = [row for row in rows if row.undone_at is not None]
+    latest = {row.former_id: row.recorded_at for row in rows}
+    last = [row for row in undone if row.recorded_at == latest[row.former_id]]
+    # An id is the hash of the identifier it was made from. Of several that held an identifier one after the other, the
+    # first one to go is the one that had it to itself.
+    restored = {row.former_id: row.former_id for row in last}
+    for row in last:
+        for held in row.nodes or ():
+            restored.setdefault(held, row.former_id)
+    return Undone(frozenset(link for row in undone for link in row.links), restored)
 
 
 def _merge(row: Row[tuple[object, ...]]) -> Merge:
-    return Merge(row.former_id, row.customer_id, row.merged_on, tuple(row.links), row.undone_at)
+    found = (tuple(row.links), tuple(row.nodes or ()))
+    return Merge(row.former_id, row.customer_id, row.merged_on, *found, undone_at=row.undone_at)

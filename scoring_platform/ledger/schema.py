@@ -24,8 +24,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 1
-"""Number of the layout below; a ledger with another one is refused."""
+SCHEMA_VERSION = 2
+"""Number of the layout below. An earlier one is brought up to it: layouts only gain tables, and columns that may be
+empty. A later one is refused."""
 
 
 class UtcInstant(TypeDecorator[datetime]):
@@ -141,6 +142,7 @@ MERGES = Table(
     Column("customer_id", String(64), nullable=False),
     Column("merged_on", Date, nullable=False),
     Column("links", JSON, nullable=False),
+    Column("nodes", JSON),
     Column("recorded_at", UtcInstant, nullable=False),
     Column("undone_at", UtcInstant),
 )

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, select, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, inspect, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.schema import CreateColumn
 
 from scoring_platform.errors import ConfigurationError
+from scoring_platform.ledger.private import make_file, make_folder
 from scoring_platform.ledger.schema import METADATA, SCHEMA, SCHEMA_VERSION
 
 BUSY_SECONDS = 30
@@ -39,7 +41,7 @@ class Ledger:
         url: SQLAlchemy address, such as ``sqlite:////srv/scoring/ledger.db``. Tables are made on first use.
 
     Raises:
-        ConfigurationError: The address is not one, or the ledger was made by another version of the platform.
+        ConfigurationError: The address is not one, or the ledger was made by a later version of the platform.
     """
 
     def __init__(self, url: str) -> None:
@@ -126,7 +128,9 @@ def _engine(url: str, database: str | None) -> Engine:
         raise ConfigurationError(msg) from error
     if engine.dialect.name == "sqlite":
         if database and database != ":memory:":
-            Path(database).parent.mkdir(parents=True, exist_ok=True)
+            make_folder(Path(database).parent)
+            with suppress(OSError):  # SQLite says it itself, and takes the rights of this file for those beside it
+                make_file(Path(database))
         event.listen(engine, "connect", _durable)
         event.listen(engine, "begin", _begin)
     return engine
@@ -155,6 +159,20 @@ def _prepare(engine: Engine, shown: str) -> None:
         found = connection.execute(select(SCHEMA.c.version)).scalar()
         if found is None:
             connection.execute(insert(SCHEMA).values(version=SCHEMA_VERSION))
-        elif found != SCHEMA_VERSION:
+        elif found > SCHEMA_VERSION:
             msg = f"the ledger {shown} has layout {found}, this version needs {SCHEMA_VERSION}; use a matching version"
             raise ConfigurationError(msg)
+        elif found < SCHEMA_VERSION:
+            _add_columns(connection)
+            connection.execute(update(SCHEMA).values(version=SCHEMA_VERSION))
+
+
+def _add_columns(connection: Connection) -> None:
+    """Add the columns that tables of an earlier layout lack."""
+    there, quoted = inspect(connection), connection.dialect.identifier_preparer
+    for table in METADATA.sorted_tables:
+        known = {column["name"] for column in there.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                made = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.execute(text(f"ALTER TABLE {quoted.format_table(table)} ADD COLUMN {made}"))

@@ -178,7 +178,10 @@ def raw_results(
             passed=not empty,
             blocking=True,
             verdicts=empty or quiet,
-            words=f"no rows on {_days(empty or quiet)} although this weekday usually has some",
+            words=next(
+                (verdict.loss for verdict in empty if verdict.loss),
+                f"no rows on {_days(empty or quiet)} although this weekday usually has some",
+            ),
         ),
     ]
 

@@ -5,6 +5,7 @@ Belongs here: reading one customer's rows and putting them into words. Does not 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -12,9 +13,11 @@ import ibis
 
 from scoring_platform.config.scoring import PARTS
 from scoring_platform.contracts.catalog import table as contract_of
-from scoring_platform.contracts.masking import mask_row
+from scoring_platform.contracts.masking import mask_text
 from scoring_platform.domain import normalise
+from scoring_platform.domain.linking import DEVICE
 from scoring_platform.errors import ConfigurationError
+from scoring_platform.ingest.quarantine import quarantine_table
 from scoring_platform.lake.engine import DuckDBEngine
 from scoring_platform.settings import Settings
 
@@ -27,6 +30,8 @@ _PART_NAMES = {
     "support": {"ja": "サポート", "en": "Support"},
     "nps": {"ja": "NPS", "en": "NPS"},
 }
+_NAMES = ("customer_ref", "account_number", "crm_id")
+_SHARED = "scoring-platform identity shared"
 
 
 def explanation(engine: DuckDBEngine, settings: Settings, customer: str, *, day: date) -> dict[str, Any]:
@@ -74,10 +79,7 @@ def in_words(found: dict[str, Any], settings: Settings) -> str:
         f"{'セグメント' if japanese else 'Segment'}: {label} ({found['segment']}) {entered}",
         f"{'総合スコア' if japanese else 'Total score'}: {total}",
     ]
-    lines += [
-        f"  {one['id_kind']} {one['id_value']} ({one['source']}, {one['rule']}, {one['first_seen_on']})"
-        for one in found["identifiers"]
-    ]
+    lines += [_identifier(one) for one in found["identifiers"]]
     for part, points in found["parts"].items():
         lines.append(f"  {points / 100:6.2f}  {_PART_NAMES[part][language]}: {found['evidence'][part]}")
     lines.append(
@@ -85,6 +87,11 @@ def in_words(found: dict[str, Any], settings: Settings) -> str:
         f"{'設定' if japanese else 'configuration'} {found['config_version']}"
     )
     return "\n".join(lines)
+
+
+def _identifier(one: dict[str, Any]) -> str:
+    aside = f" — {one['set_aside']}; {_SHARED}" if one["set_aside"] else ""
+    return f"  {one['id_kind']} {one['id_value']} ({one['source']}, {one['rule']}, {one['first_seen_on']}){aside}"
 
 
 def _evidence(profile: dict[str, Any], scores: dict[str, Any], *, window: int) -> dict[str, str]:
@@ -102,28 +109,55 @@ def _evidence(profile: dict[str, Any], scores: dict[str, Any], *, window: int) -
 
 
 def _identifiers(engine: DuckDBEngine, customer_id: str, day: date) -> list[dict[str, Any]]:
-    """Every identifier of the customer, masked, where it was seen and why it is theirs."""
-    table = contract_of("customer_identities")
-    identities = engine.read(table, [day])
+    """Every identifier of the customer, where it was seen, why it is theirs, and why it links nobody if it does not.
+
+    Addresses and devices are masked; numbers that systems give say nothing to whom they do not let in.
+    """
+    identities = engine.read(contract_of("customer_identities"), [day])
     own = identities.filter(identities.customer_id == customer_id).order_by("first_seen_on", "id_kind", "id_value")
-    return [mask_row(table, row) for row in own.drop("customer_id", "as_of").to_pyarrow().to_pylist()]
+    rows: list[dict[str, Any]] = own.drop("customer_id", "as_of").to_pyarrow().to_pylist()
+    aside = _set_aside(engine, [_key(row["id_kind"], row["id_value"]) for row in rows], day)
+    return [
+        {
+            **row,
+            "id_value": "***" if row["id_kind"] == DEVICE else mask_text(row["id_value"]),
+            "set_aside": aside.get(_key(row["id_kind"], row["id_value"])),
+        }
+        for row in rows
+    ]
+
+
+def _set_aside(engine: DuckDBEngine, keys: Sequence[str], day: date) -> dict[str, str]:
+    """Return the reason for those of ``keys`` that link nobody on a day."""
+    store = quarantine_table(contract_of("customer_identities"))
+    found = engine.read(store, engine.lake.days(store.name, first=day, last=day))
+    rows = found.filter(found.row_key.isin(list(keys))).select("row_key", "reason").to_pyarrow().to_pylist()
+    return {row["row_key"]: row["reason"] for row in rows}
+
+
+def _key(kind: str, value: str) -> str:
+    return f"{kind}={value}"
 
 
 def _customer_id(engine: DuckDBEngine, customer: str, day: date) -> str:
     table = contract_of("customer_identities")
     identities = engine.read(table, [day])
     wanted = customer.strip()
+    address = str(engine.ibis.execute(normalise.email(ibis.literal(wanted))))
     named = identities.filter(
         (identities.customer_id == wanted)
-        | ((identities.id_kind == "email") & (identities.id_value == normalise.email(ibis.literal(wanted))))
-        | (identities.id_kind.isin(["customer_ref", "account_number", "crm_id"]) & (identities.id_value == wanted))
+        | ((identities.id_kind == "email") & (identities.id_value == address))
+        | (identities.id_kind.isin(_NAMES) & (identities.id_value == wanted))
     )
     found = named.select("customer_id").distinct().to_pyarrow().to_pydict()["customer_id"]
-    if len(found) != 1:
-        why = "nobody is" if not found else f"{len(found)} customers are"
-        msg = f"{why} known by that customer id, e-mail address, account number or id of shop or CRM on {day}"
-        raise ConfigurationError(msg)
-    return str(found[0])
+    if len(found) == 1:
+        return str(found[0])
+    shared = _set_aside(engine, [_key("email", address), *(_key(kind, wanted) for kind in (*_NAMES, DEVICE))], day)
+    why = "nobody is" if not found else f"{len(found)} customers are"
+    msg = f"{why} known by that customer id, e-mail address, account number or id of shop or CRM on {day}"
+    if shared and not found:
+        msg = f"that identifier belongs to nobody on {day}: {'; '.join(shared.values())}. List them with: {_SHARED}"
+    raise ConfigurationError(msg)
 
 
 def _row(engine: DuckDBEngine, name: str, customer_id: str, day: date) -> dict[str, Any]:

@@ -6,7 +6,7 @@ identifiers are linked (``domain.identity``), publishing of the table itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -16,16 +16,19 @@ import ibis.expr.types as ir
 
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.contracts.columns import INSTANT
-from scoring_platform.domain import identity
+from scoring_platform.domain import identity, remembering
 from scoring_platform.domain.linking import Bounds
-from scoring_platform.domain.minting import Known
+from scoring_platform.domain.minting import Known, former_nodes, given_back
 from scoring_platform.ingest.judging import local_day
 from scoring_platform.ingest.quarantine import quarantine_table
-from scoring_platform.lake.write import publish
+from scoring_platform.lake.write import publish, write
 from scoring_platform.ledger.merges import Merge, read_undone, record_merges
 from scoring_platform.pipeline.step import Step
 
 TABLE = "customer_identities"
+LINKS = "customer_links"
+_PICTURES = ("raw_customers", "raw_crm_contacts")
+_Versions = Mapping[date, Mapping[str, str | None]]
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,43 @@ class Resolved:
 
 def resolve(step: Step) -> Resolved:
     """Resolve today's graph, cut to what had been seen by each day, and record its merges and what was set aside."""
+    remember(step)
     materialise = step.engine.materialise
-    found = identity.resolve(_records(step), _known(step), _rules(step), materialise=materialise)
-    merges = record_merges(step.ledger, _merges(found.merges, on=step.last), now=step.now)
+    known = _known(step)
+    found = identity.resolve(_records(step), known, _rules(step), materialise=materialise)
+    merges = record_merges(step.ledger, _merges(step, found, known), now=step.now)
     set_aside = _set_aside(step, found.set_aside)
     days = step.days_table()
     return Resolved(days.join(found.identities, found.identities.first_seen_on <= days.as_of), merges, set_aside)
+
+
+def remember(step: Step) -> None:
+    """Keep what accounts and contacts say of themselves: the next picture may have another address.
+
+    All pictures that were not yet looked at are, those of other days too, so that it makes no difference in which runs
+    the days are computed. What a day of customer_links holds stays, whatever its picture becomes when it runs again.
+    """
+    days = sorted({day for name in _PICTURES for day in step.lake.days(name)})
+    now = {day: {name: step.lake.version_id(name, day) for name in _PICTURES} for day in days}
+    then = {v.day: v.info["inputs"] for v in step.lake.pin(LINKS, step.lake.days(LINKS)) if v.day is not None}
+    stale = [day for day in days if now[day] != then.get(day)]
+    if not stale:
+        return
+    customers, contacts = (step.read(name, _unseen(name, stale, now, then)) for name in _PICTURES)
+    held = step.everything(LINKS)
+    news = step.engine.materialise(remembering.news(remembering.stated(customers, contacts), held))
+    # A change that was made after the last picture's day is known on that day already.
+    changed_on = local_day(news.changed_at, ZoneInfo(step.config.time_zone))
+    news = news.mutate(changed_on=news.changed_at.notnull().ifelse(ibis.least(changed_on, days[-1]), None))
+    rows = held.filter(held.as_of.isin(stale)).union(news.select(held.columns))
+    write(step.engine, contract_of(LINKS), rows, days=stale, info={**step.recorded(), "inputs": now})
+
+
+def _unseen(name: str, stale: Sequence[date], now: _Versions, then: _Versions) -> list[date]:
+    """Return the first day of every version of a picture that no day has been made from: equal ones say the same."""
+    seen = {inputs[name] for inputs in then.values()}
+    first = {now[day][name]: day for day in reversed(stale)}
+    return sorted(day for version, day in first.items() if version not in seen)
 
 
 def owners(step: Step) -> ir.Table:
@@ -68,26 +102,31 @@ def with_day(step: Step, table: ir.Table, **columns: str) -> ir.Table:
 def _records(step: Step) -> identity.Records:
     return identity.Records(
         orders=step.everything("raw_orders"),
-        customers=with_day(step, step.newest("raw_customers"), created_on="created_at"),
+        links=_links(step),
         email_events=step.everything("raw_email_events"),
         web_activity=step.everything("raw_web_activity"),
         tickets=step.everything("raw_support_tickets"),
         events=step.everything("raw_events"),
-        contacts=with_day(step, step.newest("raw_crm_contacts"), created_on="created_at"),
         responses=step.everything("raw_nps_responses"),
     )
 
 
+def _links(step: Step) -> ir.Table:
+    zone = ZoneInfo(step.config.time_zone)
+    pictures = (step.newest(name) for name in _PICTURES)
+    customers, contacts = (picture.mutate(created_on=local_day(picture.created_at, zone)) for picture in pictures)
+    return remembering.standing(step.everything(LINKS), customers, contacts)
+
+
 def _known(step: Step) -> Known:
     minted = identity.owners(step.newest(TABLE), step.scopes)
-    links, ids = read_undone(step.ledger)
-    if not ids:
+    undone = read_undone(step.ledger)
+    if not undone.links:
         return Known(minted)
-    return Known(
-        minted,
-        undone_links=ibis.memtable([{"link": link} for link in sorted(links)], schema={"link": "string"}),
-        restored=ibis.memtable([{"customer_id": one} for one in sorted(ids)], schema={"customer_id": "string"}),
-    )
+    links = ibis.memtable([{"link": link} for link in sorted(undone.links)], schema={"link": "string"})
+    held = [{"held": held, "customer_id": former} for held, former in sorted(undone.restored.items())]
+    restored = ibis.memtable(held, schema={"held": "string", "customer_id": "string"})
+    return Known(step.engine.materialise(given_back(minted, restored)), undone_links=links)
 
 
 def _rules(step: Step) -> identity.Rules:
@@ -100,11 +139,24 @@ def _rules(step: Step) -> identity.Rules:
     )
 
 
-def _merges(merges: ir.Table, *, on: date) -> list[Merge]:
-    links: dict[tuple[str, str], set[str]] = {}
-    for row in merges.to_pyarrow().to_pylist():
-        links.setdefault((row["former_id"], row["customer_id"]), set()).add(row["link"])
-    return [Merge(former, customer, on, tuple(sorted(found))) for (former, customer), found in sorted(links.items())]
+def _merges(step: Step, found: identity.Resolution, known: Known) -> list[Merge]:
+    links = _by_customers(found.merges, "link")
+    if not links:
+        return []
+    now = identity.owners(found.identities, step.scopes)
+    held = _by_customers(former_nodes(found.merges, now, known.minted), "held")
+    return [
+        Merge(*both, step.last, links=tuple(sorted(links[both])), nodes=tuple(sorted(held.get(both, ()))))
+        for both in sorted(links)
+    ]
+
+
+def _by_customers(rows: ir.Table, name: str) -> dict[tuple[str, str], set[str]]:
+    """Return what there is of each former customer and the one it became part of."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for row in rows.to_pyarrow().to_pylist():
+        found.setdefault((row["former_id"], row["customer_id"]), set()).add(row[name])
+    return found
 
 
 def _set_aside(step: Step, found: ir.Table) -> dict[str, int]:

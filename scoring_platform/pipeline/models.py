@@ -21,7 +21,6 @@ from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.domain import rfm
 from scoring_platform.domain.measures import purchases
 from scoring_platform.ledger.models import ModelVersion, keep_version, newest_version
-from scoring_platform.pipeline.profile import current_activity
 from scoring_platform.pipeline.step import Step
 
 RFM_CUTOFFS = "rfm_cutoffs"
@@ -126,7 +125,7 @@ def _fixed(cut_offs: FixedCutoffs) -> dict[str, list[str]]:
 
 def _buyers(step: Step, fitted_on: date) -> dict[str, tuple[list[tuple[Decimal, int]], int]]:
     """Return the distinct values of each measure among the buyers of the window, with their counts."""
-    activity = current_activity(step)
+    activity = step.everything("customer_activity", last=step.last)
     days = step.days_table([fitted_on])
     bought = purchases(activity, days, window_days=step.config.rfm.window_days)
     buyers = step.engine.materialise(

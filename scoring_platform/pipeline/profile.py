@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
-import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.domain import consent, profiles
 from scoring_platform.domain.activity import Events, activity, fact_days, web_days
 from scoring_platform.domain.identity import owners as owners_of
-from scoring_platform.domain.measures import with_current_ids
-from scoring_platform.domain.minting import merged_ids, regrouped, united
+from scoring_platform.domain.minting import decided_anew, regrouped
 from scoring_platform.errors import HistoryError
 from scoring_platform.pipeline.identities import owners, with_day
 from scoring_platform.pipeline.step import Step, span
@@ -29,6 +27,8 @@ ACTIVITY_INPUTS = (
     "raw_consents",
 )
 _CONSENTS = "raw_consents"
+_RULES = "2"
+"""How a day is made from its inputs; days made in another way are made anew."""
 _VISITS = ("raw_web_activity",)
 EVENT_TABLES = (*ACTIVITY_INPUTS, "raw_order_items", "raw_nps_responses")
 
@@ -68,9 +68,9 @@ def activity_days(step: Step) -> list[date]:
 
 def _days_of_others(step: Step) -> set[date]:
     """Return the published days with facts that are somebody else's now than when the day was computed."""
-    first = step.days[0]
-    every = step.lake.days("customer_activity", last=first - timedelta(days=1))
-    before = step.lake.latest("customer_identities", last=first - timedelta(days=1))
+    every = step.lake.days("customer_activity", last=step.days[0] - timedelta(days=1))
+    # The graph that all of them were last brought up to: a later one was published, but its run did not get this far.
+    before = step.lake.latest("customer_identities", last=every[-1]) if every else None
     if not every or before is None:  # without an earlier graph nobody can say what has moved
         return set(every)
     now, then = (
@@ -80,34 +80,13 @@ def _days_of_others(step: Step) -> set[date]:
     days: set[date] = set()
     for nodes, tables in (
         (regrouped(now, then, before), ACTIVITY_INPUTS),
-        (united(now, then), _VISITS),
-        (_of_changed_customers(now, then, before), _VISITS),
+        (decided_anew(now, then, before), _VISITS),
     ):
         moved = step.engine.materialise(nodes)
         if moved.count().execute():
             found = fact_days(_events(step, every, tables), moved, step.scopes)
             days |= set(found.to_pyarrow()["as_of"].to_pylist())
     return days
-
-
-def _of_changed_customers(now: ir.Table, then: ir.Table, day: date) -> ir.Table:
-    """Return the identifiers of customers one of whose addresses or accounts came, left, or is known since another day.
-
-    A decision under that one counts for the visits under all of them, from the day on which it is known whose it is.
-    """
-    renamed = merged_ids(now)
-    before = then.left_join(renamed, then.customer_id == renamed.former_id)
-    before = before.select(
-        "node", was=before.customer_id_right.fill_null(before.customer_id), was_since=before.first_seen_on
-    )
-    current = now.filter(now.first_seen_on <= day).select("node", "customer_id", since=now.first_seen_on)
-    both = current.outer_join(before, "node")
-    decides = ibis.coalesce(both.node, both.node_right).re_search(r"^(email|customer_ref)\|")
-    same = both.customer_id.identical_to(both.was) & both.since.identical_to(both.was_since)
-    changed = both.filter(decides & ~same)
-    who = changed.select("customer_id").union(changed.select(customer_id=changed.was)).distinct()
-    lost = before.select("node", customer_id=before.was)
-    return now.select("node", "customer_id").union(lost).semi_join(who, "customer_id").select("node").distinct()
 
 
 def _events(step: Step, days: Sequence[date], tables: Sequence[str] = ACTIVITY_INPUTS) -> Events:
@@ -123,9 +102,9 @@ def _events(step: Step, days: Sequence[date], tables: Sequence[str] = ACTIVITY_I
 
 
 def activity_inputs(step: Step, day: date) -> dict[str, str | None]:
-    """Return which version of each raw day the activity of ``day`` is made from."""
+    """Return which version of each raw day the activity of ``day`` is made from, and by which rules."""
     found = {name: step.lake.version_id(name, day) for name in ACTIVITY_INPUTS}
-    return {name: version for name, version in found.items() if version is not None}
+    return {"rules": _RULES, **{name: version for name, version in found.items() if version is not None}}
 
 
 def require_history(step: Step, tables: Sequence[str]) -> None:
@@ -151,10 +130,11 @@ def customer_profiles(step: Step) -> ir.Table:
     identities = step.read("customer_identities", step.days)
     owned = owners(step)
     days = step.days_table()
+    first_recent = step.days[0] - timedelta(days=profiles.RECENT_DAYS - 1)
     known = profiles.Known(
         identities=step.engine.materialise(identities),
-        activity=current_activity(step),
-        recent=current_activity(step, first=step.days[0] - timedelta(days=profiles.RECENT_DAYS - 1)),
+        activity=step.everything("customer_activity", last=step.last),
+        recent=step.everything("customer_activity", first=first_recent, last=step.last),
         customers=profiles.account_node(step.read("raw_customers", step.days), step.scopes),
         contacts=profiles.contact_node(step.read("raw_crm_contacts", step.days), step.scopes),
         owners=owned,
@@ -163,16 +143,6 @@ def customer_profiles(step: Step) -> ir.Table:
     )
     first = min([*step.lake.days("customer_profiles")[:1], *step.days])
     return profiles.profiles(known, days, lake_start=first)
-
-
-def current_activity(step: Step, *, first: date | None = None) -> ir.Table:
-    """Return all daily facts up to the run's last day under today's customer ids."""
-    return with_current_ids(step.everything("customer_activity", first=first, last=step.last), merged(step))
-
-
-def merged(step: Step) -> ir.Table:
-    """Return ids that no longer stand and who they are now, by the graph of the run's last day."""
-    return step.engine.materialise(merged_ids(owners(step)))
 
 
 def _decisions(step: Step, owned: ir.Table, *, last: date) -> ir.Table:

@@ -15,11 +15,13 @@ from scoring_platform.config.scoring import PARTS
 from scoring_platform.contracts.columns import MONEY
 from scoring_platform.domain import segments
 from scoring_platform.domain.measures import latest_answers, purchase_facts, purchases
+from scoring_platform.domain.minting import reshaped
 from scoring_platform.domain.profiles import WINDOW_DAYS
 from scoring_platform.domain.rfm import bands, measures
 from scoring_platform.domain.scoring import Rules, scores
+from scoring_platform.pipeline.identities import TABLE as IDENTITIES
+from scoring_platform.pipeline.identities import owners
 from scoring_platform.pipeline.models import cut_off_table
-from scoring_platform.pipeline.profile import current_activity, merged
 from scoring_platform.pipeline.step import Step, span
 
 _SOURCES_OF_PARTS = {
@@ -54,15 +56,15 @@ def segment_transitions(step: Step) -> ir.Table:
     """Who moved on each of the run's days."""
     today = step.read("customer_segments", step.days).drop("entered_on")
     yesterday = _day_before(step, step.days)
-    absorbed = segments.absorbing(yesterday, merged(step))
-    return segments.transitions(today, yesterday, step.read("customer_profiles", step.days), absorbed=absorbed)
+    return segments.transitions(today, yesterday, step.read("customer_profiles", step.days), reshaped=_reshaped(step))
 
 
 def _within_window(step: Step, published: ir.Table) -> ir.Table:
     """Put purchases within the configured window beside each profile row; profiles have those of one window length."""
     if step.config.rfm.window_days == WINDOW_DAYS:
         return published.mutate(window_order_days=published.order_days_365d, window_net_spend=published.net_spend_365d)
-    bought = purchases(current_activity(step), step.days_table(), window_days=step.config.rfm.window_days)
+    activity = step.everything("customer_activity", last=step.last)
+    bought = purchases(activity, step.days_table(), window_days=step.config.rfm.window_days)
     inside = bought.select(*_KEYS, "window_order_days", "window_net_spend")
     return _filled(_beside(published, inside))
 
@@ -81,7 +83,7 @@ def _filled(joined: ir.Table) -> ir.Table:
 
 def _scored(step: Step, bought: ir.Table, days: Sequence[date]) -> ir.Table:
     window = timedelta(days=step.config.scoring.engagement_window_days)
-    activity = current_activity(step, first=days[0] - window)
+    activity = step.everything("customer_activity", first=days[0] - window, last=step.last)
     return scores(bought, activity, step.days_table(days), cut_offs=cut_off_table(step, days), rules=score_rules(step))
 
 
@@ -101,7 +103,7 @@ def _past(step: Step, customers: ir.Table) -> ir.Table:
     """Measures of ``customers`` on the run's days and the look-back before the first, from the facts."""
     days = span(step.days[0] - timedelta(days=step.config.segments.look_back_days - 1), step.last)
     table = step.days_table(days)
-    activity = current_activity(step).semi_join(customers, "customer_id")
+    activity = step.everything("customer_activity", last=step.last).semi_join(customers, "customer_id")
     bought = purchases(
         step.engine.materialise(purchase_facts(activity)), table, window_days=step.config.rfm.window_days
     )
@@ -113,6 +115,24 @@ def _past(step: Step, customers: ir.Table) -> ir.Table:
     answers = latest_answers(step.read("nps_responses", [step.last]), table)
     known = step.engine.materialise(_beside(joined, answers))
     return segments.with_tenure(_scored(step, known, days))
+
+
+def _reshaped(step: Step) -> ir.Table:
+    """Return who became one with another or came apart on which of the run's days: as_of, customer_id."""
+    kinds = ibis.schema({"as_of": "date", "customer_id": "string"})
+    parts = [step.engine.materialise(ibis.memtable([], schema=kinds))]
+    for day in step.days:
+        before = day - timedelta(days=1)
+        if _graph(step, before) not in {None, _graph(step, day)}:
+            found = reshaped(owners(step.for_days([day])), owners(step.for_days([before])))
+            parts.append(step.engine.materialise(found.select("customer_id", as_of=ibis.literal(day))).select(*kinds))
+    return ibis.union(*parts) if parts[1:] else parts[0]
+
+
+def _graph(step: Step, day: date) -> str | None:
+    """Name the graph by which identities of a day were published: one run has one for all its days."""
+    version = step.lake.version(IDENTITIES, day)
+    return str(version.info.get("run_id") or version.version) if version else None
 
 
 def _day_before(step: Step, days: Sequence[date]) -> ir.Table:
@@ -130,7 +150,7 @@ def _with_entry(step: Step, today: ir.Table) -> ir.Table:
     """Carry ``entered_on``: the latest day of [first day of the run, day] with a change, else the day before's.
 
     A range carries it inside its run: a row starts a stay when the customer was elsewhere, or nowhere, the day before.
-    A baseline day starts a stay without being a transition; a merge starts none.
+    A baseline day starts a stay without being a transition; a merge or a coming apart starts none.
     """
     published = step.engine.materialise(_day_before(step, step.days[:1]))
     inside = today.select("customer_id", as_of=_next_day(today.as_of), previous=today.segment)
@@ -138,9 +158,8 @@ def _with_entry(step: Step, today: ir.Table) -> ir.Table:
         "customer_id", "as_of", previous=published.segment, previous_entered=published.entered_on
     )
     before = earlier.union(inside.mutate(previous_entered=ibis.null("date")).select(earlier.columns))
-    absorbed = segments.absorbing(published, merged(step)).mutate(absorbed=True)
-    joined = _beside(_beside(today, before), absorbed)
-    elsewhere = (joined.previous != joined.segment) & joined.absorbed.isnull()
+    joined = _beside(_beside(today, before), _reshaped(step).mutate(reshaped=True))
+    elsewhere = (joined.previous != joined.segment) & joined.reshaped.isnull()
     starts = (joined.previous.isnull() | elsewhere).ifelse(joined.as_of, joined.previous_entered)
     marked = joined.mutate(started_on=starts)
     so_far = ibis.window(group_by="customer_id", order_by=marked.as_of, preceding=None, following=0)

@@ -3,10 +3,12 @@
 Belongs here: the naming of webhook events and suppressions in our contracts. Does not belong here: receiving and
 verifying events (they lie in the inbox when a run begins), checks of rows.
 
-Events are read by the time they arrived, so one that SendGrid delivers a day late is read with the next run. Decisions
-come twice, by webhook and by list: both ways make the same id of kind, address and second. Bounces are taken from the
-webhook alone. The bounce list knows hard bounces only, names neither campaign nor event, and could not be told from
-the event of the same bounce.
+Events are read by the time they arrived, so one that SendGrid delivers a day late is read with the next run; each run
+reads a day further back than it has to, because an event may be dated after the end of the run it arrived for.
+
+Decisions come twice, by webhook and by list: both ways make the same id of kind, address and second. Bounces are taken
+from the webhook alone. The bounce list knows hard bounces only, names neither campaign nor event, and could not be told
+from the event of the same bounce.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -55,6 +57,9 @@ DECISIONS = {
 
 LISTS = {"/v3/suppression/unsubscribes": "unsubscribe", "/v3/suppression/spam_reports": "spamreport"}
 """Suppression list to the webhook event that says the same."""
+
+_READ_AGAIN = timedelta(days=1)
+"""How much earlier than asked the inbox is read: what belonged to a day that was not over has its day now."""
 
 _LONGEST_WAIT = 120.0
 """Seconds; the allowance comes back every minute, and a reset is told in whole seconds."""
@@ -99,7 +104,7 @@ class Sendgrid:
         """Yield what arrived or was listed within ``window``; see ``Source.fetch``."""
         wanted, row = {"raw_email_events": (KINDS, email_row), "raw_consents": (DECISIONS, decision_row)}[table]
         with expected_shape(self.name, table):
-            for page in self.inbox.read("email", self.name, since=window.since, until=window.until):
+            for page in self.inbox.read("email", self.name, since=window.since - _READ_AGAIN, until=window.until):
                 yield [row(received) for received in page if _what(received) in wanted]
             if table == "raw_consents":
                 yield from self._suppressions(window)

@@ -90,7 +90,7 @@ class _Reading:
         # A list as long as before has not moved.
         still = part.total is not None and part.total == before.total
         if self.repeats == _MOST_REPEATS or (self.repeats and still):
-            msg = f"{self.listing.where} gives the same page of {len(part.ids)} rows for every offset"
+            msg = f"{self.listing.where} gave the same page of {len(part.ids)} rows twice, whatever the offset"
             raise PermanentError(msg)
         if onward and part.ids[0] < before.ids[0]:
             msg = f"{self.listing.where} did not keep to the order of ids it was asked for; a plugin may change it"

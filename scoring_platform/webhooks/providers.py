@@ -26,7 +26,8 @@ from scoring_platform.webhooks.signatures import Ecdsa, Hmac, Scheme, StandardWe
 SECRET = "webhook_secret"  # noqa: S105 - the name of a secret
 PUBLIC_KEY = "webhook_public_key"
 _PREVIOUS = "_previous"
-_SENDGRID_BODY = 8 * 1024 * 1024
+_SENDGRID_BODY = 2 * 1024 * 1024
+"""Its batches stay well below 1 MiB; hundreds of connections may each have so much in memory before it is judged."""
 
 FORMBRICKS = StandardWebhooks()
 TYPEFORM = Hmac("Typeform-Signature", encoding="base64", prefix="sha256=")

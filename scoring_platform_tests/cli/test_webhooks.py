@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,25 +71,81 @@ def test_dead_letters_are_shown_masked_and_as_json_whole(tmp_path: Path) -> None
     assert whole["body"] == letter.body
 
 
-def child(code: str) -> services.Child:
-    return subprocess.Popen([sys.executable, "-c", code])
+def test_nothing_a_stranger_sent_can_steer_the_terminal(tmp_path: Path) -> None:
+    home = platform(tmp_path)
+    sent = "\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2066\u200b\x7f"
+    with home.ledger() as ledger:
+        Inbox(ledger).store([Post("events", "website", dead=[DeadLetter("an event is not an object", f"漢字 {sent}")])])
+
+    masked = home.command("webhooks", "--dead-letters").out
+    whole = home.command("webhooks", "--dead-letters", "--json").out
+
+    assert [said for said in (masked, whole) if any(one in said for one in set(sent) - set("]0;owned31mgnp.exe"))] == []
+    assert "    漢字 \\u001b]0;owned\\u0007\\u009b31m\\u202egnp.exe\\u2066\\u200b\\u007f\n" in masked
+    assert json.loads(whole)[0]["body"] == f"漢字 {sent}"
 
 
-WAITS = "import time; time.sleep(60)"
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Give the process its handlers back."""
+    told = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(one) for one in told]
+    yield
+    for one, handler in zip(told, before, strict=True):
+        signal.signal(one, handler)
 
 
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+@pytest.mark.usefixtures("signals")
 @pytest.mark.parametrize(("ends", "code"), [("raise SystemExit(3)", 1), ("pass", 0)])
 def test_the_end_of_one_service_stops_the_other_and_a_failure_is_named(
-    ends: str, code: int, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, ends: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    waiting, ended = child(WAITS), child(ends)
-    try:
-        assert services._until_one_ends({"Dagster": waiting, "the webhook receiver": ended}) == code
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        waiting.kill()
-    assert waiting.poll() is not None
+    written = f"pathlib.Path({str(tmp_path / 'pid')!r})"
+    waits = f"import os, pathlib, time; {written}.write_text(str(os.getpid())); time.sleep(60)"
+    once_it_waits = f"import pathlib, time\nwhile not {written}.exists(): time.sleep(0.01)\n"
+    commands = {"Dagster": python(waits), "the webhook receiver": python(once_it_waits + ends)}
+    assert services._run(commands, meanwhile=nullcontext()) == code
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
     said = capsys.readouterr().err
     named = "Error: the webhook receiver ended by itself (exit code 3); everything was stopped\n"
     assert said == (named if code else "")
+
+
+@pytest.mark.usefixtures("signals")
+def test_who_asked_to_outlive_the_terminal_does() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert services._run({"Dagster": python("pass")}, meanwhile=nullcontext()) == 0
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+RUNS = """
+import sys
+from contextlib import nullcontext
+from scoring_platform.cli import services
+sys.exit(services._run({"Dagster": [sys.executable, "-c", sys.argv[1]]}, meanwhile=nullcontext()))
+"""
+SLOW_IMPORT = "import time; print('reads its modules', flush=True); time.sleep(60)"
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_service_that_is_still_starting_is_stopped_without_a_word(told: signal.Signals) -> None:
+    running = subprocess.Popen(
+        [*python(RUNS), SLOW_IMPORT],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "reads its modules\n"
+        os.killpg(running.pid, told)  # as a terminal does
+        out, err = running.communicate(timeout=20)
+    finally:
+        running.kill()
+    assert (running.returncode, out, err) == (0, "", "")

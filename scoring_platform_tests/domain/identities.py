@@ -11,9 +11,10 @@ from hashlib import md5
 from random import Random
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 
-from scoring_platform.domain import identity
+from scoring_platform.domain import identity, remembering
 from scoring_platform.domain.linking import Bounds
 from scoring_platform.domain.minting import Known
 from scoring_platform_tests.domain.tables import DAY, SCOPES, Database, before, table
@@ -22,26 +23,30 @@ RULES = identity.Rules(SCOPES)
 LIMIT = RULES.bounds.shared
 FACTS = {
     "orders": "raw_orders",
-    "customers": "raw_customers",
     "email_events": "raw_email_events",
     "web_activity": "raw_web_activity",
     "tickets": "raw_support_tickets",
     "events": "raw_events",
-    "contacts": "raw_crm_contacts",
     "responses": "raw_nps_responses",
 }
+STATES = {"customers": "raw_customers", "contacts": "raw_crm_contacts"}
 Rows = Sequence[Mapping[str, Any]]
 
 
 def records(db: Database, given: Mapping[str, Rows]) -> identity.Records:
-    """Raw tables; those left out are empty."""
-    tables = {}
-    for field, name in FACTS.items():
-        rows = given.get(field)
-        tables[field] = db.empty(name) if rows is None else table(name, *rows)
-    for field in ("customers", "contacts"):
-        tables[field] = tables[field].mutate(created_on=tables[field].as_of)
-    return identity.Records(**tables)
+    """Raw tables; those left out are empty. Accounts and contacts are looked at for the first time."""
+    tables = {name: _given(db, raw, given.get(name)) for name, raw in FACTS.items()}
+    customers, contacts = (_given(db, raw, given.get(name)) for name, raw in STATES.items())
+    if not {*STATES} & {*given}:
+        return identity.Records(**tables, links=db.empty("customer_links").mutate(first_seen_on=ibis.null("date")))
+    customers, contacts = (picture.mutate(created_on=picture.as_of) for picture in (customers, contacts))
+    links = remembering.news(remembering.stated(customers, contacts), db.empty("customer_links"))
+    links = links.mutate(changed_on=links.changed_at.date())
+    return identity.Records(**tables, links=db.materialise(remembering.standing(links, customers, contacts)))
+
+
+def _given(db: Database, name: str, rows: Rows | None) -> ir.Table:
+    return db.empty(name) if rows is None else table(name, *rows)
 
 
 def resolution(

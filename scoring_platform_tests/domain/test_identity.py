@@ -5,9 +5,11 @@ import json
 import pytest
 
 from scoring_platform.config.scoring import EmailProvider
+from scoring_platform.contracts.catalog import table as contract_of
+from scoring_platform.contracts.rules import row_rules
 from scoring_platform.domain import identity, normalise
 from scoring_platform_tests.domain.identities import customers, order, resolve
-from scoring_platform_tests.domain.tables import SCOPES, Database, before, frame
+from scoring_platform_tests.domain.tables import SCOPES, Database, before, frame, table
 
 
 @pytest.mark.parametrize(
@@ -17,6 +19,20 @@ def test_an_address_is_the_same_in_other_case_width_and_spacing(db: Database, wr
     found = resolve(db, orders=[order("r1", "a@example.jp"), order("r2", written)])
 
     assert customers(found)["r1"] == customers(found)["r2"]
+
+
+def test_an_address_with_a_wide_sign_is_taken_by_every_raw_table_and_is_the_same_customer(db: Database) -> None:
+    wide, broken = "taro＠example.jp", "taro＠＠example.jp"
+    for name in ("raw_email_events", "raw_support_tickets"):
+        given = table(name, {"email": wide}, {"email": broken}, {"email": "taro@＠example.jp"})
+        (rule,) = (rule for rule in row_rules(contract_of(name), given) if rule.name == "email_str_matches")
+        assert db.rows(given.filter(~rule.violated), "email") == [(wide,)], name
+
+    found = resolve(
+        db, orders=[order("r1", "taro@example.jp")], tickets=[{"email": wide}], email_events=[{"email": wide}]
+    )
+    assert {row["id_value"] for row in found} == {"r1", "taro@example.jp"}
+    assert len({row["customer_id"] for row in found}) == 1
 
 
 @pytest.mark.parametrize("written", ["", "n/a", "a@", "@example.jp", "a@b", "a b@example.jp", "a@@example.jp"])
@@ -119,11 +135,32 @@ def test_an_account_number_and_a_crm_record_lead_to_the_same_customer(db: Databa
     assert len(set(customers(found).values())) == 1
 
 
-@pytest.mark.parametrize("attributes", ["{}", '{"account_number": null}', '{"account_number": ""}', "[]", "3", '"x"'])
-def test_attributes_without_an_account_number_link_nobody(db: Database, attributes: str) -> None:
-    accounts = [{"customer_ref": f"r{n}", "attributes": attributes} for n in range(2)]
+NOT_NUMBERS = ("null", '""', "1e30", "2.5", "1E400", "true", "[7001]", '{"n": 7001}', "1234567890123456.0")
 
-    assert len({row["customer_id"] for row in resolve(db, customers=accounts)}) == 2
+
+def test_attributes_without_an_account_number_link_nobody(db: Database) -> None:
+    written = ["{}", "[]", "3", '"x"', *(f'{{"account_number": {value}}}' for value in NOT_NUMBERS)]
+    accounts = [
+        {"customer_ref": f"r{n}-{place}", "attributes": text} for n, text in enumerate(written) for place in range(2)
+    ]
+    found = resolve(db, customers=accounts)
+
+    assert len({row["customer_id"] for row in found}) == len(found) == len(accounts)
+
+
+def test_an_account_number_is_read_by_its_digits_however_many_there_are(db: Database) -> None:
+    written = {
+        "7001": "7001", "7001.0": "7001", "9223372036854775808": "9223372036854775808", "-5": "-5",
+        "123456789012345678901234567890": "123456789012345678901234567890",
+        "123456789012345678901234567891": "123456789012345678901234567891", '"007"': "007", '"70.0"': "70.0",
+    }  # fmt: skip
+    accounts = [
+        {"customer_ref": f"r{n}", "attributes": f'{{"account_number": {value}}}'} for n, value in enumerate(written)
+    ]
+    found = resolve(db, customers=accounts)
+
+    assert {row["id_value"] for row in found if row["id_kind"] == "account_number"} == set(written.values())
+    assert len({row["customer_id"] for row in found}) == len(written) - 1, "7001 is written in two ways"
 
 
 def test_spellings_of_one_mailbox_are_one_customer_only_where_its_provider_is_configured(db: Database) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scoring_platform.config.scoring import EmailProvider
 from scoring_platform.domain import identity
 from scoring_platform.domain.linking import Bounds
 from scoring_platform_tests.domain.identities import (
@@ -73,8 +74,66 @@ def test_what_is_shared_is_set_aside_with_the_reason(db: Database) -> None:
     found = resolution(db, orders=[order(f"r{n}", "info@example.jp") for n in range(LIMIT + 1)])
 
     assert db.rows(found.set_aside, "id_kind", "id_value", "reason") == [
-        ("email", "info@example.jp", "seen with 11 other identifiers, more than identity.shared_limit (10)")
+        ("email", "info@example.jp", "seen with 11 different accounts, more than identity.shared_limit (10)")
     ]
+
+
+def test_a_person_with_accounts_addresses_and_records_of_each_kind_is_still_one_person(db: Database) -> None:
+    refs, emails, records = (range(n) for n in (LIMIT, LIMIT - 1, LIMIT - 2))
+    mail = "me@example.jp"
+    found = resolution(
+        db,
+        orders=[order(f"r{n}", mail) for n in refs] + [order("r0", f"{n}@example.jp") for n in emails],
+        contacts=[{"crm_id": f"k{n}", "email": mail, "source": "hubspot"} for n in records],
+    )
+
+    assert len({row["customer_id"] for row in db.rows(found.identities)}) == 1
+    assert db.rows(found.set_aside) == []
+
+
+def test_an_identifier_shared_in_two_ways_says_both(db: Database) -> None:
+    many = range(LIMIT + 1)
+    found = resolution(
+        db,
+        orders=[order(f"r{n}", "info@example.jp") for n in many],
+        contacts=[{"crm_id": f"k{n}", "email": "info@example.jp", "source": "hubspot"} for n in [*many, LIMIT + 1]],
+    )
+
+    assert db.rows(found.set_aside, "id_value", "reason") == [
+        (
+            "info@example.jp",
+            "seen with 12 different CRM records and 11 different accounts, more than identity.shared_limit (10)",
+        )
+    ]
+
+
+PROVIDERS = {"example.com": EmailProvider(ignore_dots=True, ignore_plus=True)}
+
+
+def test_all_spellings_of_a_mailbox_share_one_limit_and_are_set_aside_together(db: Database) -> None:
+    spellings = ["in.fo@example.com", "info+shop@example.com"]
+    orders = [order(f"r{n}", spellings[n % 2]) for n in range(LIMIT + 1)]
+    rules = identity.Rules(SCOPES, providers=PROVIDERS)
+    alone = [order(None, "i.nfo@example.com")]
+    found = resolution(db, rules=rules, orders=orders + alone)
+    just_enough = resolution(db, rules=rules, orders=orders[:-1] + alone)
+    rows = db.rows(found.identities)
+
+    assert {row["id_value"]: row["rule"] for row in rows} == {f"r{n}": "single" for n in range(LIMIT + 1)}
+    assert len({row["customer_id"] for row in rows}) == len(rows)
+    reason = "seen with 11 different accounts, more than identity.shared_limit (10)"
+    assert db.rows(found.set_aside, "id_value", "reason") == [
+        (value, reason) for value in sorted([*spellings, "i.nfo@example.com"])
+    ]
+    assert len({row["customer_id"] for row in db.rows(just_enough.identities)}) == 1
+
+
+def test_many_spellings_of_ones_own_mailbox_count_once(db: Database) -> None:
+    orders = [order("r1", f"me+{n}@example.com") for n in range(LIMIT + 1)]
+    found = resolution(db, rules=identity.Rules(SCOPES, providers=PROVIDERS), orders=orders)
+
+    assert len({row["customer_id"] for row in db.rows(found.identities)}) == 1
+    assert db.rows(found.set_aside) == []
 
 
 def test_a_device_brings_together_an_account_and_an_address_that_know_nobody_else(db: Database) -> None:
@@ -131,8 +190,9 @@ def expected(facts: Rows) -> set[frozenset[str]]:
     held = [[f"{kind}|{row[kind]}" for kind in KINDS if row[kind]] for row in facts]
     links = {pair for names in held for pair in combinations(names, 2)}
     strong = {pair for pair in links if not pair[1].startswith("client_id")}
-    degrees = Counter(end for pair in strong for end in pair)
-    nobody = {name for name, degree in degrees.items() if degree > SMALL.bounds.shared}
+    others = {(end, other.split("|")[0], other) for pair in strong for end, other in (pair, pair[::-1])}
+    degrees = Counter((end, kind) for end, kind, _ in others)
+    nobody = {end for (end, _), degree in degrees.items() if degree > SMALL.bounds.shared}
     strong = {pair for pair in strong if not nobody & set(pair)}
     of = _groups({name for names in held for name in names}, strong)
     crowded = {name for name, group in of.items() if len(group) > SMALL.bounds.group}

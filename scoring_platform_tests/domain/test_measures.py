@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring_platform.domain.measures import counts, latest_answers, purchases, with_current_ids
-from scoring_platform_tests.domain.tables import DAY, Database, activity, before, days, frame, table
+from scoring_platform.domain.measures import counts, latest_answers, purchases
+from scoring_platform_tests.domain.tables import DAY, Database, activity, before, days, table
 
 
 def bought(db: Database, *rows: Mapping[str, Any], window: int = 365) -> dict[str, Any]:
@@ -79,14 +79,6 @@ def test_an_unmatched_answer_is_nobodys(db: Database) -> None:
     unmatched = table("nps_responses", answer(9, DAY, customer_id=None))
 
     assert db.rows(latest_answers(unmatched, days())) == []
-
-
-def test_facts_of_a_merged_customer_are_those_of_the_survivor(db: Database) -> None:
-    facts = activity(purchase(3, 1, customer_id="gone"), purchase(3, 2), purchase(1, 4, customer_id="other"))
-    merged = frame({"former_id": "string", "customer_id": "string"}, [{"former_id": "gone", "customer_id": "c1"}])
-    found = db.rows(purchases(with_current_ids(facts, merged), days(), window_days=365))
-
-    assert {row["customer_id"]: (row["order_days"], row["revenue"]) for row in found} == {"c1": (1, 3), "other": (1, 4)}
 
 
 def expected(facts: Sequence[Mapping[str, Any]], day: date, window: int) -> dict[str, tuple[Any, ...]]:

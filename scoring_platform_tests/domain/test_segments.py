@@ -183,7 +183,7 @@ def moved(
     yesterday: Sequence[tuple[str, str]],
     *,
     baseline: str = "",
-    merged: str = "",
+    reshaped: str = "",
 ) -> list[Any]:
     kinds = {"as_of": "date", "customer_id": "string", "segment": "string"}
 
@@ -194,14 +194,10 @@ def moved(
         "customer_profiles",
         *[{"customer_id": who, "baseline": who == baseline, "net_spend_365d": Decimal(50)} for who, _ in today],
     )
-    absorbed = segments.absorbing(
-        placed(yesterday),
-        frame(
-            {"former_id": "string", "customer_id": "string"},
-            [{"former_id": "gone", "customer_id": merged}] if merged else [],
-        ),
+    marked = frame(
+        {"as_of": "date", "customer_id": "string"}, [{"as_of": DAY, "customer_id": reshaped}] if reshaped else []
     )
-    rows = segments.transitions(placed(today), placed(yesterday), profiles, absorbed=absorbed)
+    rows = segments.transitions(placed(today), placed(yesterday), profiles, reshaped=marked)
     return db.rows(rows, "customer_id", "from_segment", "to_segment", "entered_on", "value_at_stake")
 
 
@@ -217,7 +213,7 @@ def test_a_baseline_day_has_no_transitions(db: Database) -> None:
     assert moved(db, [("a", "vip")], [("a", "loyal")], baseline="a") == []
 
 
-def test_a_merge_is_no_transition(db: Database) -> None:
-    before_merge = [("a", "loyal"), ("b", "loyal"), ("gone", "vip")]
+def test_becoming_one_with_another_or_coming_apart_is_no_transition(db: Database) -> None:
+    yesterday = [("a", "loyal"), ("b", "loyal"), ("gone", "vip")]
 
-    assert [row[0] for row in moved(db, [("a", "vip"), ("b", "vip")], before_merge, merged="a")] == ["b"]
+    assert [row[0] for row in moved(db, [("a", "vip"), ("b", "vip")], yesterday, reshaped="a")] == ["b"]

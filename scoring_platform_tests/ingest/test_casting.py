@@ -169,6 +169,54 @@ def test_a_date_stays_as_written_and_an_instant_has_its_day_in_the_business_zone
     assert cast(connection, value, given, dt.date) == (day.isoformat() if day else None)
 
 
+FAR = [
+    "294247-01-10",
+    "294247-01-10T04:00:54Z",
+    "290309-12-22 (BC) 00:00:00",
+    "0000-01-01",
+    "0001-01-01 (BC) 00:00:00+00",
+    "-infinity",
+    "infinity",
+    "10000-01-01 00:00:00",
+    "9999-12-31T23:59:59Z",
+]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize("given", ["VARCHAR", "JSON", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "DATE"])
+@pytest.mark.parametrize("kind", [INSTANT, dt.date], ids=["instant", "date"])
+def test_a_time_out_of_the_calendar_is_nothing_and_no_error(
+    connection: duckdb.DuckDBPyConnection, kind: dt.DataType, given: str, zone: str
+) -> None:
+    texts = [text for text in FAR if given != "DATE" or not text.startswith("9999")]
+    connection.execute("SET TimeZone = 'UTC'")
+    value = "to_json(text)" if given == "JSON" else f"CAST(text AS {given})"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE far AS SELECT {value} AS x FROM (SELECT unnest($1) AS text)", [texts]
+    )
+    connection.execute(f"SET TimeZone = '{zone}'")
+    sql = cast_sql("x", given, kind, json=False, zone=TOKYO)
+    assert connection.execute(f"SELECT {sql} FROM far").fetchall() == [(None,)] * len(texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "read"),
+    [
+        ("9999-12-30T23:59:59Z", INSTANT, True),
+        ("9999-12-31T00:00:00Z", INSTANT, False),
+        ("0001-01-02T00:00:00Z", INSTANT, True),
+        ("0001-01-01T23:59:59Z", INSTANT, False),
+        ("9999-12-31", dt.date, True),
+        ("9999-12-30T23:59:59Z", dt.date, True),
+        ("0001-01-01", dt.date, True),
+    ],
+)
+def test_the_calendar_ends_where_every_zone_still_has_a_day(
+    connection: duckdb.DuckDBPyConnection, text: str, kind: dt.DataType, *, read: bool
+) -> None:
+    assert (cast(connection, f"'{text}'", "VARCHAR", kind) is not None) == read
+
+
 @pytest.mark.parametrize(
     ("value", "given", "text"),
     [

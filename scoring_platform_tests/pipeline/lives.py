@@ -92,6 +92,7 @@ class _Life:
         ):  # fmt: skip
             for _ in range(self.chance.randint(0, most)):
                 happens()
+        self._household()
 
     # What happens
 
@@ -191,6 +192,33 @@ class _Life:
         if self.chance.random() < 0.5:
             self._edit(order, self._recent(), email=self.chance.choice([None, self._email()]))
 
+    def _household(self) -> None:
+        """A device visits, an account agrees and refuses to be tracked; whose the device is, is known or heard late.
+
+        Sometimes the account turns out to be one with somebody who decided too, or the device to be used by another.
+        """
+        ref, email, device = f"u{self.name}", f"v{self.name}@example.com", f"h{self.name}"
+        first = self.now - timedelta(days=self.chance.randint(SINGLE_DAYS + 6, PAST_DAYS - 5), minutes=self.numbers)
+
+        def after(days: float) -> datetime:
+            return self._clear(first + timedelta(days=days))
+
+        self._paid("shopify", after(0), customer_ref=ref, email=None)
+        self._paid("shopify", after(0.5), customer_ref=None, email=email)
+        decisions = [(ref, "granted", 1), (ref, "denied", 3), (email, self.chance.choice(["granted", "revoked"]), 2.5)]
+        for who, status, day in decisions:
+            heard = self.chance.choice([after(day), after(day), self._recent()])
+            self._consent(who, after(day), heard=heard, status=status)
+        for place in range(5):
+            self._seen(after(place + 0.2), after(place + 0.3), customer_ref=None, client_id=device)
+        recent = self._recent()
+        linked, heard = self.chance.choice([(after(2), recent), (recent, recent), (after(2), after(2))])
+        self._seen(linked, heard, customer_ref=ref, client_id=device)
+        if self.chance.random() < 0.5:
+            self._paid("shopify", self._recent(), customer_ref=ref, email=email)
+        if self.chance.random() < 0.3:
+            self._seen(self._recent(), self._recent(), customer_ref=self.refs[0], client_id=device)
+
     def _night(self) -> None:
         """The clock of a till is ahead: what it sells before midnight is an order of the next day."""
         midnight = datetime.combine(
@@ -205,13 +233,11 @@ class _Life:
     def _visit(self, ref: str | None = None, at: datetime | None = None) -> None:
         at = at or self._moment()
         ref = ref or self._maybe(self._ref())
-        row = {
-            "activity_on": at.astimezone(self.history.zone).date(),
-            "customer_ref": ref,
-            "client_id": self._device() if ref is None else self._maybe(self._device()),
-            "campaign": self._id("k"),
-        }
-        known = self._heard(at)
+        device = self._device() if ref is None else self._maybe(self._device())
+        self._seen(at, self._heard(at), customer_ref=ref, client_id=device)
+
+    def _seen(self, at: datetime, known: datetime, **who: str | None) -> None:
+        row = {"activity_on": at.astimezone(self.history.zone).date(), "campaign": self._id("k"), **who}
         record = self._record("raw_web_activity", "ga4", known, {**row, **self._visited()})
         if self.chance.random() < 0.3:
             self._edit(record, self._later(known), **self._visited())
@@ -220,7 +246,9 @@ class _Life:
         numbers = {name: self.chance.randint(0, 9) for name in ("pageviews", "engaged_seconds", "conversions")}
         return {"sessions": self.chance.randint(1, 3), **numbers}
 
-    def _consent(self, who: str = "", at: datetime | None = None, *, heard: datetime | None = None) -> None:
+    def _consent(
+        self, who: str = "", at: datetime | None = None, *, heard: datetime | None = None, status: str = ""
+    ) -> None:
         at = at or self._moment()
         source = self._giver("raw_consents", other="webhooks")
         channel, purpose = self.chance.choice([("web", "tracking")] * 4 + [("email", "marketing")] * (not who))
@@ -229,7 +257,7 @@ class _Life:
             "subject": who or self.chance.choice([self._ref(), self._email()]),
             "channel": channel,
             "purpose": purpose,
-            "status": self.chance.choice(["granted"] * 4 + ["denied", "revoked"] * (not who)),
+            "status": status or self.chance.choice(["granted"] * 4 + ["denied", "revoked"] * (not who)),
             "occurred_at": at,
         }
         self._record("raw_consents", source, heard or self._heard(at), row)

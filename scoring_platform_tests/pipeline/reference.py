@@ -1,6 +1,7 @@
 """What ought to follow from a history, in plain Python: dictionaries, zoneinfo and decimals, no engine.
 
-It looks once, at the end: today's facts and today's graph apply to every day, however the days were run.
+It looks once, at the end: today's facts and today's graph apply to every day, however the days were run. Only what
+accounts and contacts said of themselves before is what the runs have seen (``Memory``).
 
 Belongs here: the rules of raw rows, of who is who, and of a customer's day. Does not belong here: how anything is
 loaded (the platform) or told (``histories``).
@@ -50,6 +51,41 @@ class Mention:
 
 
 Day = dict[str, Any]
+Account = tuple[str, str, str]
+"""Table, source and number of an account or a contact."""
+_NUMBERS = {"raw_customers": "customer_ref", "raw_crm_contacts": "crm_id"}
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a picture says of an account or a contact."""
+
+    account: Account
+    email: str | None
+    day: date
+    updated_on: date
+
+
+class Memory:
+    """Which addresses accounts and contacts have had, and from when on: looked at after every load."""
+
+    def __init__(self) -> None:
+        self.since: dict[tuple[Account, str | None], tuple[date, date | None]] = {}
+        self.last = date.min
+
+    def look(self, pictures: Iterable[Said]) -> None:
+        """Remember the pictures of a run: the first of them that says something, and whether it is a change."""
+        said = sorted(pictures, key=lambda one: one.day)
+        self.last = max([self.last, *(one.day for one in said)])
+        known = {account for account, _ in self.since}
+        first = {one.account: one.day for one in reversed(said) if (one.account, one.email) not in self.since}
+        for one in said:
+            if (one.account, one.email) not in self.since:
+                changed = one.account in known or one.day > first[one.account]
+                updated = min(
+                    other.updated_on for other in said if (other.account, other.email) == (one.account, one.email)
+                )
+                self.since[one.account, one.email] = (one.day, min(updated, self.last) if changed else None)
 
 
 def good_rows(history: History, table: str) -> list[Row]:
@@ -103,8 +139,8 @@ def unusable_orders(history: History) -> set[tuple[str, str]]:
 class Facts:
     """All good rows of a history, and who is who by them."""
 
-    def __init__(self, history: History) -> None:
-        self.history = history
+    def __init__(self, history: History, memory: Memory) -> None:
+        self.history, self.memory = history, memory
         self.rows = {
             name: good_rows(history, name)
             for name in ("raw_orders", "raw_customers", "raw_email_events", "raw_web_activity", "raw_support_tickets",
@@ -115,9 +151,16 @@ class Facts:
 
     def _mentions(self) -> Iterator[Mention]:
         for name, rows in self.rows.items():
-            for row in rows if name != "raw_consents" else ():
+            for row in rows if name not in {"raw_consents", *_NUMBERS} else ():
                 if nodes := nodes_of(row):
                     yield Mention(row.source, row.day, nodes, name != "raw_web_activity")
+        for (account, email), (day, changed_on) in self.memory.since.items():
+            table, source, number = account
+            for row in self.rows[table]:
+                if (row.source, row.values[_NUMBERS[table]]) == (source, number):
+                    created_on = row.day if row.values["created_at"] else day
+                    nodes = nodes_of(Row(source, row.day, {_NUMBERS[table]: number, "email": email}))
+                    yield Mention(source, changed_on or created_on, nodes, introduces=True)
 
     def _people(self) -> list[Person]:
         """Everybody whom a record introduced by something other than a device."""

@@ -29,13 +29,13 @@ def recomputed(shop: Shop, day: date) -> list[date]:
     return profile.activity_days(shop.step(day))
 
 
-def morning(shop: Shop, day: date) -> list[date]:
-    """Run a day: everything published as now known; returns the days of activity it computed."""
-    shop.publish(day)
-    shop.publish_states([day])
-    step = shop.step(day)
-    shop.write("customer_identities", identities.resolve(step).rows, [day])
-    wanted = recomputed(shop, day)
+def morning(shop: Shop, *days: date) -> list[date]:
+    """Run days: everything published as now known; returns the days of activity it computed."""
+    shop.publish(days[-1])
+    shop.publish_states(days)
+    step = shop.step(*days)
+    shop.write("customer_identities", identities.resolve(step).rows, days)
+    wanted = profile.activity_days(step)
     inputs = {one: profile.activity_inputs(step, one) for one in wanted}
     shop.write("customer_activity", profile.customer_activity(step, wanted), wanted, inputs=inputs)
     return wanted
@@ -130,8 +130,80 @@ def test_consent_of_one_account_holds_for_the_visits_of_the_other_after_a_merge(
         assert visits(shop) == {}
         shop.order("r2", SECOND, email="r1@example.jp")
 
-        assert morning(shop, SECOND) == [FIRST, SECOND]
+        assert morning(shop, SECOND) == [START, FIRST, SECOND]
         assert visits(shop) == {FIRST: 2}
+
+
+DAYS_OF_DEVICE = span(START, SECOND)
+
+
+def household(shop: Shop, last: date) -> None:
+    """An account forbids tracking on START + 2; that a device which visits every day is its own is known on SECOND."""
+    refused = START + timedelta(days=2)
+    facts = {day: [{"client_id": "d1", "sessions": 1, "as_of": day}] for day in DAYS_OF_DEVICE}
+    facts[SECOND].append({"client_id": "d1", "customer_ref": "r1", "sessions": 4, "as_of": SECOND})
+    for day in DAYS_OF_DEVICE:
+        if day <= last and not any(row["as_of"] == day for row in shop.facts["raw_web_activity"]):
+            shop.add("raw_web_activity", *facts[day])
+    if not shop.facts["raw_orders"]:
+        shop.order("r1", START)
+        denied = {"subject": "r1", "channel": "web", "purpose": "tracking", "status": "denied"}
+        shop.add("raw_consents", {**denied, "as_of": refused, "occurred_at": noon(refused)})
+
+
+def test_a_refusal_holds_from_its_day_for_the_visits_of_a_device_known_to_be_theirs_only_later(tmp_path: Path) -> None:
+    granted = "consent: {tracking_default: granted}"
+    with open_shop(tmp_path / "days", granted) as shop:
+        household(shop, FIRST)
+        morning(shop, FIRST)
+        assert visits(shop) == {}, "nobody knows whose device it is"
+        household(shop, SECOND)
+        assert morning(shop, SECOND) == DAYS_OF_DEVICE
+        assert visits(shop) == {START: 1, START + timedelta(days=1): 1}
+        days = shop.rows("customer_activity")
+    with open_shop(tmp_path / "range", granted) as shop:
+        household(shop, SECOND)
+        morning(shop, *DAYS_OF_DEVICE)
+        assert shop.rows("customer_activity") == days
+
+
+def test_days_of_a_merged_customer_are_written_anew_and_no_others(tmp_path: Path) -> None:
+    sold = {"r1": START + timedelta(days=1), "r2": START + timedelta(days=2), "r3": START + timedelta(days=3)}
+    with open_shop(tmp_path) as shop:
+        for ref, day in sold.items():
+            shop.order(ref, day, email=f"{ref}@example.jp")
+        morning(shop, FIRST)
+        shop.order("r2", SECOND, email="r1@example.jp")
+
+        assert morning(shop, SECOND) == [sold["r2"], SECOND]
+        latest = {row["customer_id"] for row in shop.rows("customer_identities", SECOND)}
+        assert len(latest) == 2
+        assert {row["customer_id"] for row in shop.rows("customer_activity")} == latest
+
+
+def test_a_merge_that_was_published_before_its_run_broke_off_is_made_up_for(tmp_path: Path) -> None:
+    with open_shop(tmp_path) as shop:
+        for place, ref in enumerate(("r1", "r2")):
+            shop.order(ref, START + timedelta(days=place), email=f"{ref}@example.jp")
+        morning(shop, FIRST)
+        shop.order("r2", SECOND, email="r1@example.jp")
+        shop.publish(SECOND)
+        shop.publish_states([SECOND])
+        shop.write("customer_identities", identities.resolve(shop.step(SECOND)).rows, [SECOND])
+
+        assert morning(shop, THIRD) == [START + timedelta(days=1), SECOND, THIRD]
+        assert len({row["customer_id"] for row in shop.rows("customer_activity")}) == 1
+
+
+def test_days_that_were_made_by_other_rules_are_made_anew(tmp_path: Path) -> None:
+    with open_shop(tmp_path) as shop:
+        shop.order("r1", START)
+        morning(shop, FIRST)
+        step = shop.step(START)
+        inputs = {name: version for name, version in profile.activity_inputs(step, START).items() if name != "rules"}
+        shop.write("customer_activity", step.read("customer_activity", [START]), [START], inputs={START: inputs})
+
+        assert recomputed(shop, SECOND) == [START, SECOND]
 
 
 def visitor(shop: Shop) -> dict[str, object]:
@@ -208,6 +280,28 @@ def test_a_merge_is_recorded_once_and_undoing_it_gives_the_facts_back(tmp_path: 
         assert list_merges(ledger)[0].undone_at == noon(SECOND)
 
 
+def test_undoing_gives_the_id_back_though_the_identifier_it_was_made_from_is_gone(tmp_path: Path) -> None:
+    with open_shop(tmp_path) as shop:
+        for ref in ("r1", "r2"):
+            shop.order(ref, START, 100, email=f"{ref}@example.jp")
+        morning(shop, FIRST)
+        shop.order(None, SECOND, 50, email="r2@example.jp")
+        shop.add("raw_events", {"customer_ref": "r1", "email": "r2@example.jp", "as_of": SECOND})
+        morning(shop, SECOND)
+        (merge,) = list_merges(shop.ledger)
+        assert len(merge.nodes) == 2
+        assert "example" not in str(merge)
+
+        undo_merge(shop.ledger, merge.merge_id, now=noon(SECOND))
+        shop.facts["raw_orders"][1]["customer_ref"] = None
+        shop.order("r3", THIRD)
+        morning(shop, THIRD)
+        whose = {row["id_value"]: row["customer_id"] for row in shop.rows("customer_identities", THIRD)}
+        assert (whose["r2@example.jp"], whose["r1"]) == (merge.former_id, merge.customer_id)
+        spent = {row["customer_id"]: row["revenue"] for row in shop.rows("customer_activity", START)}
+        assert spent == {merge.former_id: 100, merge.customer_id: 100}
+
+
 def test_identifiers_that_link_nobody_lie_in_quarantine_with_the_reason(tmp_path: Path) -> None:
     with open_shop(tmp_path) as shop:
         for n in range(11):
@@ -218,7 +312,7 @@ def test_identifiers_that_link_nobody_lie_in_quarantine_with_the_reason(tmp_path
         store = quarantine_table(contract_of("customer_identities"))
         rows = shop.engine.read(store, [FIRST]).to_pyarrow().to_pylist()
 
-        reason = "seen with 11 other identifiers, more than identity.shared_limit (10)"
+        reason = "seen with 11 different accounts, more than identity.shared_limit (10)"
         assert found.set_aside == {reason: 1}
         assert [(row["row_key"], row["reason"]) for row in rows] == [("email=info@example.jp", reason)]
 

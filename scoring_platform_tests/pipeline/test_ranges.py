@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from scoring_platform.ledger.merges import list_merges, undo_merge
 from scoring_platform.pipeline.step import span
+from scoring_platform_tests.domain.tables import noon
 from scoring_platform_tests.pipeline.scenario import START, STATE_TABLES, bustle, open_shop
 
 ENGAGED = """
@@ -112,3 +114,48 @@ def test_a_merge_is_no_transition_and_keeps_the_day_of_entry(tmp_path: Path) -> 
         assert shop.rows("segment_transitions") == []
         (known,) = shop.rows("customer_profiles", second)
         assert (known["orders"], known["tickets_90d"]) == (1, 1)
+
+
+def test_customers_that_come_apart_are_no_transition_and_keep_the_day_of_entry(tmp_path: Path) -> None:
+    first, second, third, fourth = span(START + timedelta(days=3), START + timedelta(days=6))
+    with open_shop(tmp_path) as shop:
+        shop.add("raw_customers", {"customer_ref": "r1", "email": "a@example.jp", "as_of": START})
+        shop.order("r2", START + timedelta(days=1), email="b@example.jp")
+        for day in (first, second, third, fourth):
+            if day == second:
+                shop.add("raw_events", {"customer_ref": "r1", "email": "b@example.jp", "as_of": second})
+            if day == third:
+                (merge,) = list_merges(shop.ledger)
+                undo_merge(shop.ledger, merge.merge_id, now=noon(second))
+            shop.add("raw_support_tickets", {"email": "a@example.jp", "as_of": day})
+            shop.publish(day)
+            shop.publish_states([day])
+            if day != third:
+                shop.compute(*([third, fourth] if day == fourth else [day]))
+        stays = {
+            (row["as_of"], row["customer_id"]): (row["segment"], row["entered_on"])
+            for row in shop.rows("customer_segments")
+        }
+
+        assert shop.rows("segment_transitions") == []
+        assert stays[second, merge.customer_id] == ("new", first)
+        assert stays[third, merge.customer_id] == ("prospect", first)
+        assert stays[fourth, merge.customer_id] == ("prospect", first)
+        assert stays[third, merge.former_id] == ("new", third)
+
+
+def test_a_move_on_the_day_after_a_merge_is_a_transition(tmp_path: Path) -> None:
+    first, second, third = span(START + timedelta(days=3), START + timedelta(days=5))
+    with open_shop(tmp_path) as shop:
+        for ref in ("r1", "r2"):
+            shop.add("raw_customers", {"customer_ref": ref, "email": f"{ref}@example.jp", "as_of": START})
+        shop.publish(first)
+        shop.publish_states([first])
+        shop.compute(first)
+        shop.add("raw_events", {"customer_ref": "r1", "email": "r2@example.jp", "as_of": second})
+        shop.order("r2", third)
+        shop.publish(third)
+        shop.publish_states([second, third])
+        shop.compute(second, third)
+
+        assert [(row["as_of"], row["to_segment"]) for row in shop.rows("segment_transitions")] == [(third, "new")]

@@ -134,10 +134,10 @@ def test_an_event_without_an_address_or_a_time_stays_a_row(server: Loopback, inb
     assert (found["event_id"], found["email"], found["occurred_at"]) == ("e", None, None)
 
 
-def test_events_are_read_by_the_time_they_arrived(server: Loopback, inbox: Inbox) -> None:
+def test_events_are_read_by_the_time_they_arrived_and_a_day_further_back(server: Loopback, inbox: Inbox) -> None:
     moments = {
-        "before": WINDOW.since - timedelta(seconds=1),
-        "first": WINDOW.since,
+        "before": WINDOW.since - timedelta(days=1, seconds=1),
+        "first": WINDOW.since - timedelta(days=1),
         "last": WINDOW.until - timedelta(seconds=1),
         "after": WINDOW.until,
     }

@@ -158,7 +158,7 @@ def test_a_page_turned_round_is_the_same_page(server: Loopback) -> None:
 def test_a_shop_that_gives_the_same_page_again_is_noticed(server: Loopback, header: bool) -> None:
     total = {"X-WP-Total": "12"} if header else None
     server.answer = lambda _: reply([{"id": number} for number in range(1, 5)], headers=total)
-    with pytest.raises(PermanentError, match=r"woocommerce GET /orders gives the same page of 4 rows for every offset"):
+    with pytest.raises(PermanentError, match=r"woocommerce GET /orders gave the same page of 4 rows twice"):
         read(server)
 
 
