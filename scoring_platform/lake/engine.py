@@ -6,6 +6,7 @@ publishing decisions (``audit``, ``write``), SQL about the business (``domain``)
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import shutil
@@ -19,8 +20,10 @@ from typing import Any
 
 import duckdb
 import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
-from ibis.expr.operations import InMemoryTable
+from ibis.backends.sql.datatypes import DuckDBType
 
 from scoring_platform.contracts.table import Table
 from scoring_platform.lake.tree import Lake, Version
@@ -77,18 +80,18 @@ class DuckDBEngine:
         dated = table.partition != "current"
         files = [file for version in versions for file in version.files]
         if not files:
-            return self._view(_empty_sql(table, dated=dated))
+            return self._view(_empty_sql(table, dated=dated), table)
         paths = f"[{', '.join(literal(file) for file in files)}]"
         columns = [quoted(name) for name in table.schema]
-        return self._view(select_rows(paths, columns, self.lake.root, dated=dated))
+        return self._view(select_rows(paths, columns, self.lake.root, dated=dated), table)
 
     def materialise(self, expression: ir.Table) -> ir.Table:
         """Compute ``expression`` once into a temporary table and return it."""
         name = self._name("materialised")
-        if expression.op().find(InMemoryTable):
+        if expression.op().find(ops.InMemoryTable):
             return self.ibis.create_table(name, expression, temp=True)
         self._run(f"CREATE TEMP TABLE {name} AS {self.ibis.compile(expression)}")
-        return self.ibis.table(name)
+        return self._named(name)
 
     def forget(self, materialised: ir.Table) -> None:
         """Drop what ``materialise`` returned, to free its memory before the connection is closed."""
@@ -152,7 +155,7 @@ class DuckDBEngine:
         ``expression`` has the contract's columns and, unless the table is unpartitioned, ``as_of``. Days of ``days``
         without rows get an empty file; rows of other days are left out.
         """
-        if expression.op().find(InMemoryTable):  # raw SQL below does not know rows that live in Python
+        if expression.op().find(ops.InMemoryTable):  # raw SQL below does not know rows that live in Python
             expression = self.materialise(expression)
         if table.partition == "current":
             return [self._stage_current(table, expression, folder)]
@@ -202,11 +205,28 @@ class DuckDBEngine:
             return self._view(select_rows(files, [*columns, "CAST(NULL AS DATE) AS as_of"], folder, dated=False))
         return self._view(select_rows(literal(str(folder / "*" / "*.parquet")), columns, folder, dated=True))
 
-    def _view(self, sql: str) -> ir.Table:
-        """Name a query once: its hundreds of paths would otherwise be parsed again with every expression."""
+    def _view(self, sql: str, table: Table | None = None) -> ir.Table:
+        """Name a query once: its hundreds of paths would otherwise be parsed again with every expression.
+
+        What is published has the columns of its contract: nothing needs to be asked.
+        """
         name = self._name("pinned")
         self.connection.execute(f"CREATE TEMP VIEW {name} AS {sql}")
-        return self.ibis.table(name)
+        if table is None:
+            return self._named(name)
+        dated = {} if table.partition == "current" else {"as_of": dt.date}
+        return self._named(
+            name, {**{column: kind.copy(nullable=True) for column, kind in table.schema.items()}, **dated}
+        )
+
+    def _named(self, name: str, kinds: Mapping[str, dt.DataType] | None = None) -> ir.Table:
+        """Return the table or view called ``name``; Ibis alone would parse the name of each column's type anew."""
+        if kinds is None:
+            found = self.connection.execute(f"DESCRIBE {name}").fetchall()
+            kinds = {row[0]: _kind_called(row[1]) for row in found}
+        return ops.DatabaseTable(
+            name, schema=ibis.schema(kinds), source=self.ibis, namespace=ops.Namespace(catalog=None, database=None)
+        ).to_expr()
 
     def _name(self, prefix: str) -> str:
         self._names += 1
@@ -298,9 +318,16 @@ def _empty_sql(table: Table, *, dated: bool) -> str:
     return f"SELECT {', '.join(typed)} WHERE false"
 
 
+@functools.cache
 def sql_type(kind: ibis.DataType) -> str:
     """Return DuckDB's name of an Ibis type."""
-    return str(ibis.backends.sql.datatypes.DuckDBType.to_string(kind))
+    return str(DuckDBType.to_string(kind))
+
+
+@functools.cache
+def _kind_called(name: str) -> dt.DataType:
+    """Return the Ibis type of what DuckDB calls a type."""
+    return DuckDBType.from_string(name)
 
 
 def quoted(name: str) -> str:

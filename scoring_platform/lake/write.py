@@ -45,7 +45,7 @@ def write(
     """
     with engine.lake.staging() as folder:
         staged = engine.stage(table, expression, days, folder=folder)
-        verdict = audit(table, engine.staged_rows(table, folder))
+        verdict = audit(table, engine.staged_rows(table, folder), rows=sum(day.rows for day in staged))
         limit = verdict.first_bad_day
         good = [day for day in staged if verdict.passed or (limit and day.day and day.day < limit)]
         written = publish(engine, table, good, info=info)
