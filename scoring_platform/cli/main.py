@@ -6,20 +6,45 @@ Belongs here: the top level and how errors end a command. Does not belong here: 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import click
 
-from scoring_platform.cli.crm import crm
-from scoring_platform.cli.daily import backfill, demo, run
-from scoring_platform.cli.doctor import doctor
-from scoring_platform.cli.identity import identity
-from scoring_platform.cli.lake import lake
-from scoring_platform.cli.look import explain
-from scoring_platform.cli.services import sandbox, up, webhooks
 from scoring_platform.errors import ScoringError
 
+COMMANDS = {
+    "demo": "daily",
+    "run": "daily",
+    "backfill": "daily",
+    "up": "services",
+    "explain": "look",
+    "doctor": "doctor",
+    "crm": "crm",
+    "models": "models",
+    "identity": "identity",
+    "lake": "lake",
+    "webhooks": "services",
+    "sandbox": "services",
+}
+"""Each command and the module it stands in."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+class Commands(click.Group):
+    """Imports a command when it is asked for: one that only looks need not wait for Dagster."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command called ``cmd_name``; None when there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = getattr(import_module(f"scoring_platform.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        return found
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="scoring-platform")
 def cli() -> None:
     """Score every customer, every morning.
@@ -27,10 +52,6 @@ def cli() -> None:
     All state is under SCORING_HOME (default: var/ here); the configuration is SCORING_CONFIG (default: the packaged
     sandbox company). Credentials come from the environment as SCORING_<SYSTEM>_<NAME>.
     """
-
-
-for command in (demo, run, backfill, up, explain, doctor, crm, identity, lake, webhooks, sandbox):
-    cli.add_command(command)
 
 
 def main() -> None:

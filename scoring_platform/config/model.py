@@ -14,7 +14,16 @@ from pydantic import Field, StringConstraints, model_validator
 
 from scoring_platform.config.base import Section, ZoneName
 from scoring_platform.config.connections import Destinations, Sources
-from scoring_platform.config.scoring import ConsentRules, CrmRules, IdentityRules, Rfm, Scoring, Segments
+from scoring_platform.config.scoring import (
+    Churn,
+    Clv,
+    ConsentRules,
+    CrmRules,
+    IdentityRules,
+    Rfm,
+    Scoring,
+    Segments,
+)
 from scoring_platform.config.webhooks import WebhookReceiver
 from scoring_platform.contracts.raw import RAW_TABLES
 
@@ -119,6 +128,8 @@ class ScoringConfig(Section):
     identity: IdentityRules = IdentityRules()
     rfm: Rfm = Rfm()
     scoring: Scoring = Scoring()
+    churn: Churn = Churn()
+    clv: Clv = Clv()
     segments: Segments = Segments()
     crm: CrmRules = CrmRules()
     activation: Activation = Activation()

@@ -153,6 +153,27 @@ class Scoring(Section):
     nps_neutral: float = Field(0.5, ge=0, le=1, description="Share of the part without an answer")
 
 
+class Churn(Section):
+    """Bands of the churn risk."""
+
+    medium: float = Field(0.5, ge=0, le=1, description="Risk from which the band is medium")
+    high: float = Field(0.8, ge=0, le=1, description="Risk from which the band is high")
+
+    @model_validator(mode="after")
+    def _rising(self) -> Churn:
+        if self.medium > self.high:
+            msg = f"medium {self.medium} is above high {self.high}"
+            raise ValueError(msg)
+        return self
+
+
+class Clv(Section):
+    """Customer lifetime value of the next twelve months."""
+
+    margin: float = Field(1.0, gt=0, le=1, description="Share of net spend that is counted as value")
+    annual_discount_rate: float = Field(0.1, ge=0, le=1, description="Value of a purchase a year ahead is less by this")
+
+
 class Range(Section):
     """A closed range; either end may be left open."""
 

@@ -111,6 +111,8 @@ CUSTOMER_PROFILES = Table(
         "order_days": integer("Distinct purchase days so far"),
         "revenue": money("Paid order value so far, before refunds"),
         "refunds": money("Refunds so far"),
+        "paid_days": integer("Purchase days so far with a positive net spend"),
+        "paid_spend": money("Net spend of these days"),
         "average_order_value": money("Revenue less refunds per order, not below zero", nullable=True),
         "order_days_365d": integer("Distinct purchase days in the last 365 days"),
         "net_spend_365d": money("Revenue less refunds in the last 365 days, not below zero"),

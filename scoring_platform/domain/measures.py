@@ -25,13 +25,15 @@ def purchases(activity: ir.Table, days: ir.Table, *, window_days: int) -> ir.Tab
 
     Returns:
         Columns as_of, customer_id, first_order_on, last_order_on, orders, order_days, revenue, refunds,
-        window_order_days, window_net_spend (not below zero). The window is (as_of − window_days, as_of].
+        paid_days (purchase days with a positive net spend), paid_spend (on these), window_order_days,
+        window_net_spend (not below zero). The window is (as_of − window_days, as_of].
     """
     bought = purchase_facts(activity)
     known = days.join(bought, bought.active_on <= days.as_of)
     within = known.active_on > known.as_of - ibis.interval(days=window_days)
     purchase = known.purchase_day == 1
     net = known.revenue - known.refunds
+    paid = purchase & (net > 0)
     grouped = known.group_by(["as_of", "customer_id"]).aggregate(
         first_order_on=known.active_on.min(where=purchase),
         last_order_on=known.active_on.max(where=purchase),
@@ -39,6 +41,8 @@ def purchases(activity: ir.Table, days: ir.Table, *, window_days: int) -> ir.Tab
         order_days=known.active_on.nunique(where=purchase),
         revenue=known.revenue.sum().cast(MONEY),
         refunds=known.refunds.sum().cast(MONEY),
+        paid_days=known.active_on.nunique(where=paid),
+        paid_spend=net.sum(where=paid).fill_null(0).cast(MONEY),
         window_order_days=known.active_on.nunique(where=purchase & within),
         window_net_spend=net.sum(where=within).fill_null(0).cast(MONEY),
     )

@@ -19,7 +19,7 @@ from scoring_platform.domain.measures import counts, latest_answers, purchases
 WINDOW_DAYS = 365
 RECENT_DAYS = 90
 
-_RECENT = {
+RECENT = {
     "email_sent_90d": "email_sent",
     "email_opens_90d": "email_opens",
     "email_clicks_90d": "email_clicks",
@@ -29,8 +29,8 @@ _RECENT = {
     "tickets_bad_90d": "tickets_bad",
     "events_90d": "events",
 }
-_PURCHASES = ["orders", "order_days", "window_order_days"]
-_AMOUNTS = ["revenue", "refunds", "window_net_spend"]
+_PURCHASES = ["orders", "order_days", "paid_days", "window_order_days"]
+_AMOUNTS = ["revenue", "refunds", "paid_spend", "window_net_spend"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def profiles(known: Known, days: ir.Table, *, lake_start: date) -> ir.Table:
     joined = people
     for part in (
         purchases(known.activity, days, window_days=WINDOW_DAYS),
-        counts(known.recent, days, window_days=RECENT_DAYS, columns=_RECENT),
+        counts(known.recent, days, window_days=RECENT_DAYS, columns=RECENT),
         latest_answers(known.responses, days),
         _attributes(known),
         _emails(known.identities),
@@ -87,7 +87,7 @@ def profiles(known: Known, days: ir.Table, *, lake_start: date) -> ir.Table:
 
 
 def _finished(joined: ir.Table, lake_start: date) -> ir.Table:
-    zeros = {name: joined[name].fill_null(0) for name in [*_PURCHASES, *_RECENT]}
+    zeros = {name: joined[name].fill_null(0) for name in [*_PURCHASES, *RECENT]}
     amounts = {name: joined[name].fill_null(ibis.literal(0, type=MONEY)) for name in _AMOUNTS}
     filled = joined.mutate(**zeros, **amounts)
     net = ibis.greatest(filled.revenue - filled.refunds, ibis.literal(0, type=MONEY))

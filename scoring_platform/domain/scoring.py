@@ -58,7 +58,7 @@ def maxima(rules: Rules) -> dict[str, int]:
 
 
 def scores(profiles: ir.Table, activity: ir.Table, days: ir.Table, *, cut_offs: ir.Table, rules: Rules) -> ir.Table:
-    """Return the scores of every profile row.
+    """Return the total score of every profile row, without forecasts.
 
     Args:
         profiles: as_of, customer_id, last_order_on, window_order_days, window_net_spend, nps_score, nps_answered_on.
@@ -74,7 +74,6 @@ def scores(profiles: ir.Table, activity: ir.Table, days: ir.Table, *, cut_offs: 
         **{f"points_{part}": (shares[f"share_{part}"] * most[part]).round(0).cast("int64") for part in PARTS}
     )
     total = sum((points[f"points_{part}"] for part in PARTS[1:]), points[f"points_{PARTS[0]}"])
-    nothing = {name: ibis.null(kind) for name, kind in _NOT_FORECAST.items()}
     return points.mutate(
         engagement_points=points.points_email + points.points_web + points.points_support,
         total_score=(total.cast("decimal(18, 2)") / ibis.literal(100, type="decimal(5, 0)"))
@@ -82,22 +81,8 @@ def scores(profiles: ir.Table, activity: ir.Table, days: ir.Table, *, cut_offs: 
         .cast("decimal(5, 2)"),
         horizon_days=ibis.literal(rules.scoring.horizon_days, type="int64"),
         config_version=ibis.literal(rules.config_version),
-        **nothing,
+        lead_score=ibis.null("int64"),
     )
-
-
-_NOT_FORECAST: Mapping[str, str] = {
-    "p_alive": "float64",
-    "expected_orders": "float64",
-    "churn_risk": "float64",
-    "churn_band": "string",
-    "clv_12m": "decimal(18, 4)",
-    "clv_low": "decimal(18, 4)",
-    "clv_high": "decimal(18, 4)",
-    "clv_rung": "string",
-    "expected_next_order_on": "date",
-    "lead_score": "int64",
-}
 
 
 def _with_shares(banded: ir.Table, activity: ir.Table, days: ir.Table, rules: Rules) -> ir.Table:

@@ -24,6 +24,7 @@ from scoring_platform.fitting.scorecard import Design, Sample, Scorecard
 from scoring_platform.fitting.snapshots import WEEK, Snapshot
 
 RECENCY, REPEAT_BUYING, SCORECARD = "calibrated_recency", "repeat_buying", "scorecard"
+TYPICAL_SHOP = "typical"
 FOLDS = 5
 _WORSE = 2.0
 """Standard errors by which a richer card may lose to a simpler one before that is taken."""
@@ -135,7 +136,7 @@ def _untrained(models: Mapping[str, Model]) -> ChurnModel:
     if not models:
         typical = {btyd.MBG_NBD: btyd.model_of(btyd.MBG_NBD, TYPICAL)}
         reason = "no horizon has closed and no model could be fitted: the parameters of a typical shop"
-        return ChurnModel("typical", reason, Scorecard({btyd.MBG_NBD: 1.0}, {}), 0.0, Level(), typical)
+        return ChurnModel(TYPICAL_SHOP, reason, Scorecard({btyd.MBG_NBD: 1.0}, {}), 0.0, Level(), typical)
     card = Scorecard({name: 1 / len(models) for name in models}, {})
     return ChurnModel(REPEAT_BUYING, "no horizon has closed to judge by", card, 0.0, Level(), models)
 

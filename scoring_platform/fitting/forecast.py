@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from scoring_platform.fitting import repeat_buying as btyd
-from scoring_platform.fitting.churn import ChurnModel, Closed, fit_churn, reference_of
+from scoring_platform.fitting.churn import TYPICAL_SHOP, ChurnModel, Closed, fit_churn, reference_of
 from scoring_platform.fitting.histories import Floats
 from scoring_platform.fitting.levels import Level, deviation_of_counts, next_level
 from scoring_platform.fitting.log import PurchaseLog, Signals
@@ -42,7 +42,7 @@ _LEVELS = 10
 _GROUPS = 8_000
 """Groups of equal histories that models of a past day are fitted to; they need to be near, not exact."""
 
-_TILT = 4.0
+TILT = 4.0
 """Most that the churn card may raise or lower a customer's expected purchases of a year."""
 
 _YEAR = 365
@@ -110,6 +110,11 @@ class Forecast:
     scale_year: float
     value: OrderValue
     interval: Interval | None
+
+    @property
+    def clv_model(self) -> str:
+        """Name of the model behind the CLV: ``typical`` before one could be fitted."""
+        return "typical" if self.rung == TYPICAL_SHOP else self.orders
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -253,7 +258,7 @@ def _scales(
 
 def tilt(chances: Floats, model: Floats) -> Floats:
     """Return by how much the card raises or lowers each customer's expected purchases."""
-    return np.asarray(np.clip(chances / np.maximum(model, 1e-6), 1 / _TILT, _TILT))
+    return np.asarray(np.clip(chances / np.maximum(model, 1e-6), 1 / TILT, TILT))
 
 
 def _ratio(wanted: Floats, given: Floats) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from scoring_platform.fitting.histories import Floats
 
@@ -22,8 +21,15 @@ def auc(forecast: Floats, happened: Floats) -> float | None:
     did_not = len(happened) - did
     if did == 0 or did_not == 0:
         return None
-    ranks = rankdata(forecast)
+    ranks = ranks_of(forecast)
     return float((ranks[happened > 0].sum() - did * (did + 1) / 2) / (did * did_not))
+
+
+def ranks_of(values: Floats) -> Floats:
+    """Return the rank of each value, from 1; equal values share their mean rank."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[places.reshape(-1)])
 
 
 def brier(forecast: Floats, happened: Floats) -> float:
@@ -39,7 +45,7 @@ def total_error(forecast: Floats, actual: Floats) -> float | None:
 
 def spearman(forecast: Floats, actual: Floats) -> float | None:
     """Return the correlation of ranks; None where one of the two is constant."""
-    ranks, others = rankdata(forecast), rankdata(actual)
+    ranks, others = ranks_of(forecast), ranks_of(actual)
     if ranks.std() == 0 or others.std() == 0:
         return None
     return float(np.corrcoef(ranks, others)[0, 1])

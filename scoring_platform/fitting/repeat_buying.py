@@ -6,7 +6,7 @@ here: the models themselves, which of them is used for what.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,10 +93,14 @@ def forecasts(models: Mapping[str, Model], histories: Histories, horizon: float)
     """
     found = {name: logit(chances(model, histories, horizon)) for name, model in models.items()}
     if models:
-        # Pareto/NBD's expectation ranks best where it can be had.
-        model = models.get(PARETO_NBD) or next(models[name] for name in MODELS if name in models)
+        model = models[orders_forecast_of(models)]
         found[ORDERS] = np.log(np.clip(expected(model, histories, horizon), _LEAST_ORDERS, _MOST_ORDERS))
     return found
+
+
+def orders_forecast_of(models: Collection[str]) -> str:
+    """Return the model behind ``ORDERS``: Pareto/NBD's expectation ranks best where it can be had."""
+    return PARETO_NBD if PARETO_NBD in models else next(name for name in MODELS if name in models)
 
 
 def chances(model: Model, histories: Histories, horizon: float) -> Floats:

@@ -7,7 +7,8 @@ Belongs here: when a version is made, from which facts, and its rows of score_mo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,14 +17,22 @@ import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.config.load import digest
-from scoring_platform.config.scoring import FixedCutoffs
+from scoring_platform.config.scoring import PARTS, FixedCutoffs
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.domain import rfm
 from scoring_platform.domain.measures import purchases
+from scoring_platform.fitting.forecast import Forecast
 from scoring_platform.ledger.models import ModelVersion, keep_version, newest_version
+from scoring_platform.pipeline.fits import fit, rows_of
 from scoring_platform.pipeline.step import Step
 
-RFM_CUTOFFS = "rfm_cutoffs"
+RFM_CUTOFFS, CHURN = "rfm_cutoffs", "churn"
+_SOURCES_OF_PARTS = {
+    "email": "raw_email_events",
+    "web": "raw_web_activity",
+    "support": "raw_support_tickets",
+    "nps": "raw_nps_responses",
+}
 _MEASURES = ("recency_days", "frequency", "monetary")
 
 
@@ -44,7 +53,14 @@ def versions_for(step: Step, days: Iterable[date]) -> dict[date, ModelVersion]:
 
 def model_inputs(step: Step) -> str:
     """Return the hash of the configuration sections that models read."""
-    return digest({"rfm": step.config.rfm.model_dump(mode="json")})
+    config = step.config
+    return digest(
+        {
+            "rfm": config.rfm.model_dump(mode="json"),
+            "horizon_days": config.scoring.horizon_days,
+            "sources": configured_parts(step),
+        }
+    )
 
 
 def version_name(version: ModelVersion) -> str:
@@ -74,21 +90,96 @@ def cut_off_table(step: Step, days: Iterable[date]) -> ir.Table:
 
 
 def _cut_offs(version: ModelVersion) -> rfm.CutOffs:
-    row = next(row for row in version.payload["models"] if row["model"] == RFM_CUTOFFS)
-    given: Mapping[str, list[str]] = row["cut_offs"]
+    given: Mapping[str, list[str]] = _row_of(version, RFM_CUTOFFS)["cut_offs"]
     return rfm.CutOffs(**{name: tuple(Decimal(value) for value in given[name]) for name in _MEASURES})  # type: ignore[arg-type]
 
 
-def _make(step: Step, month: date, inputs: str) -> ModelVersion:
-    """Fit on the facts up to the last day of the month before."""
-    payload = {"models": [_rfm_row(step, month)]}
-    version = ModelVersion(month=month, inputs=inputs, refit=0, payload=payload, made_at=step.now)
+def forecasts_for(step: Step, days: Sequence[date]) -> list[tuple[Forecast, list[date]]]:
+    """Return what was fitted for forecasts, with the days of ``days`` on which it is in force."""
+    versions = versions_for(step, days)
+    by_name: dict[str, tuple[Forecast, list[date]]] = {}
+    for day, version in versions.items():
+        name = version_name(version)
+        if name not in by_name:
+            by_name[name] = (Forecast.of(_row_of(version, CHURN)["forecast"]), [])
+        by_name[name][1].append(day)
+    return list(by_name.values())
+
+
+def configured_parts(step: Step) -> list[str]:
+    """Return the parts of the score that have a source."""
+    given = step.settings.raw_tables
+    return [part for part in PARTS if part not in _SOURCES_OF_PARTS or _SOURCES_OF_PARTS[part] in given]
+
+
+@dataclass(frozen=True)
+class Refit:
+    """A new version and what it changes.
+
+    Attributes:
+        version: Its name.
+        through: Last day whose facts count.
+        replaces: Name of the version that was in force; None without one.
+        buyers: Buyers of the window on that day.
+        moved: How many of them are in another band by the new cut-offs, by measure.
+        rows: Its rows of score_models.
+    """
+
+    version: str
+    through: date
+    replaces: str | None
+    buyers: int
+    moved: Mapping[str, int]
+    rows: Sequence[Mapping[str, Any]]
+
+
+def refit(step: Step, through: date) -> Refit:
+    """Make a new version for the month of ``through`` from the facts up to its end; it is in force from now on."""
+    inputs, month = model_inputs(step), month_of(through)
+    before = newest_version(step.ledger, month, inputs)
+    made = _make(step, month, inputs, through=through, number=0 if before is None else before.refit + 1)
+    buyers = _buyers(step, through)
+    moved = {} if before is None else {name: _moved(name, buyers[name][0], before, made) for name in _MEASURES}
+    return Refit(
+        version=version_name(made),
+        through=through,
+        replaces=None if before is None else version_name(before),
+        buyers=buyers["frequency"][1],
+        moved=moved,
+        rows=made.payload["models"],
+    )
+
+
+def _moved(measure: str, values: Iterable[tuple[Decimal, int]], before: ModelVersion, made: ModelVersion) -> int:
+    """Return how many of the buyers are in another band of a measure by other cut-offs."""
+
+    def band(value: Decimal, version: ModelVersion) -> int:
+        limits = getattr(_cut_offs(version), measure)
+        return sum((value < limit) if measure == "recency_days" else (value > limit) for limit in limits)
+
+    return sum(count for value, count in values if band(value, before) != band(value, made))
+
+
+def _row_of(version: ModelVersion, model: str) -> dict[str, Any]:
+    row: dict[str, Any] = next(row for row in version.payload["models"] if row["model"] == model)
+    return row
+
+
+def _make(step: Step, month: date, inputs: str, *, through: date | None = None, number: int = 0) -> ModelVersion:
+    """Fit on the facts up to the last day of the month before, or to another day."""
+    fitted_on = through or month - timedelta(days=1)
+    fits = fit(step, fitted_on, configured=configured_parts(step))
+    rows = [_rfm_row(step, fitted_on), *rows_of(fits, fitted_on)]
+    for row in rows:
+        row["config_version"] = step.settings.config_version
+    rows[-1]["forecast"] = fits.forecast.plain()
+    payload = {"models": rows, "fitted_through": fitted_on.isoformat()}
+    version = ModelVersion(month=month, inputs=inputs, refit=number, payload=payload, made_at=step.now)
     return keep_version(step.ledger, version)
 
 
-def _rfm_row(step: Step, month: date) -> dict[str, Any]:
+def _rfm_row(step: Step, fitted_on: date) -> dict[str, Any]:
     rules = step.config.rfm
-    fitted_on = month - timedelta(days=1)
     buyers = _buyers(step, fitted_on)
     enough = buyers["frequency"][1] >= rules.minimum_buyers
     size = buyers["frequency"][1]
@@ -103,7 +194,6 @@ def _rfm_row(step: Step, month: date) -> dict[str, Any]:
         reason = f"only {size} buyers up to {fitted_on}, fewer than {rules.minimum_buyers}: the configured cut-offs"
     return {
         "model": RFM_CUTOFFS,
-        "config_version": step.settings.config_version,
         "cut_offs": found,
         "parameters": json.dumps(found, sort_keys=True),
         "sample_size": size,
@@ -116,7 +206,7 @@ def _rfm_row(step: Step, month: date) -> dict[str, Any]:
 
 
 def _without_limits(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "cut_offs"}
+    return {name: value for name, value in row.items() if name not in {"cut_offs", "forecast"}}
 
 
 def _fixed(cut_offs: FixedCutoffs) -> dict[str, list[str]]:

@@ -11,34 +11,26 @@ from datetime import date, timedelta
 import ibis
 import ibis.expr.types as ir
 
-from scoring_platform.config.scoring import PARTS
 from scoring_platform.contracts.columns import MONEY
 from scoring_platform.domain import segments
-from scoring_platform.domain.measures import latest_answers, purchase_facts, purchases
+from scoring_platform.domain.measures import counts, latest_answers, purchase_facts, purchases
 from scoring_platform.domain.minting import reshaped
-from scoring_platform.domain.profiles import WINDOW_DAYS
+from scoring_platform.domain.profiles import RECENT, RECENT_DAYS, WINDOW_DAYS
 from scoring_platform.domain.rfm import bands, measures
 from scoring_platform.domain.scoring import Rules, scores
+from scoring_platform.pipeline.forecasts import forecasts
 from scoring_platform.pipeline.identities import TABLE as IDENTITIES
 from scoring_platform.pipeline.identities import owners
-from scoring_platform.pipeline.models import cut_off_table
+from scoring_platform.pipeline.models import configured_parts, cut_off_table, forecasts_for
 from scoring_platform.pipeline.step import Step, span
 
-_SOURCES_OF_PARTS = {
-    "email": "raw_email_events",
-    "web": "raw_web_activity",
-    "support": "raw_support_tickets",
-    "nps": "raw_nps_responses",
-}
 _KEYS = ("as_of", "customer_id")
 _FROM_PURCHASES = {"recency_days", "tenure_days", "order_days", "frequency", "monetary", "r", "f", "m"}
 
 
 def score_rules(step: Step) -> Rules:
     """Return how scores are made under the step's configuration."""
-    given = step.settings.raw_tables
-    configured = [part for part in PARTS if part not in _SOURCES_OF_PARTS or _SOURCES_OF_PARTS[part] in given]
-    return Rules(step.config.scoring, step.config.rfm, configured, step.settings.config_version)
+    return Rules(step.config.scoring, step.config.rfm, configured_parts(step), step.settings.config_version)
 
 
 def customer_scores(step: Step) -> ir.Table:
@@ -84,7 +76,10 @@ def _filled(joined: ir.Table) -> ir.Table:
 def _scored(step: Step, bought: ir.Table, days: Sequence[date]) -> ir.Table:
     window = timedelta(days=step.config.scoring.engagement_window_days)
     activity = step.everything("customer_activity", first=days[0] - window, last=step.last)
-    return scores(bought, activity, step.days_table(days), cut_offs=cut_off_table(step, days), rules=score_rules(step))
+    rules = score_rules(step)
+    scored = scores(bought, activity, step.days_table(days), cut_offs=cut_off_table(step, days), rules=rules)
+    scored = scored.select([name for name in scored.columns if not name.endswith("_right")])
+    return _beside(scored, forecasts(step, bought, forecasts_for(step, days), rules.configured))
 
 
 def _segments(step: Step) -> ir.Table:
@@ -113,7 +108,10 @@ def _past(step: Step, customers: ir.Table) -> ir.Table:
         banded = bands(measures(joined), cut_off_table(step, days))
         return segments.with_tenure(banded)
     answers = latest_answers(step.read("nps_responses", [step.last]), table)
-    known = step.engine.materialise(_beside(joined, answers))
+    lately = step.everything("customer_activity", first=days[0] - timedelta(days=RECENT_DAYS - 1), last=step.last)
+    recent = counts(lately.semi_join(customers, "customer_id"), table, window_days=RECENT_DAYS, columns=RECENT)
+    known = _beside(_beside(joined, answers), recent)
+    known = step.engine.materialise(known.mutate(**{name: known[name].fill_null(0) for name in RECENT}))
     return segments.with_tenure(_scored(step, known, days))
 
 
