@@ -1,7 +1,8 @@
 """What a customer has done up to a day, and within windows before it.
 
-Every function takes ``days`` (one column ``as_of``) and returns a row per day and customer, so that one day and many
-days are the same computation.
+Every function takes ``days`` (column ``as_of``) and returns a row per day and customer, so that one day and many days
+are the same computation. With a column ``until`` beside it, facts count up to that day only, while windows and ages
+still end on ``as_of``: what the day would be had nothing happened since.
 
 Belongs here: sums, counts and dates over daily facts. Does not belong here: judgement (bands, points, segments).
 """
@@ -12,6 +13,11 @@ import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.contracts.columns import MONEY
+
+
+def until(days: ir.Table) -> ir.Value:
+    """Return the last day whose facts count."""
+    return days.until if "until" in days.columns else days.as_of
 
 
 def purchase_facts(activity: ir.Table) -> ir.Table:
@@ -29,7 +35,7 @@ def purchases(activity: ir.Table, days: ir.Table, *, window_days: int) -> ir.Tab
         window_net_spend (not below zero). The window is (as_of − window_days, as_of].
     """
     bought = purchase_facts(activity)
-    known = days.join(bought, bought.active_on <= days.as_of)
+    known = days.join(bought, bought.active_on <= until(days))
     within = known.active_on > known.as_of - ibis.interval(days=window_days)
     purchase = known.purchase_day == 1
     net = known.revenue - known.refunds
@@ -62,7 +68,7 @@ def counts(activity: ir.Table, days: ir.Table, *, window_days: int, columns: dic
     facts = activity.drop("as_of")
     known = days.join(
         facts,
-        [facts.active_on <= days.as_of, facts.active_on > days.as_of - ibis.interval(days=window_days)],
+        [facts.active_on <= until(days), facts.active_on > days.as_of - ibis.interval(days=window_days)],
     )
     sums = {name: known[column].sum() for name, column in columns.items()}
     return known.group_by(["as_of", "customer_id"]).aggregate(**sums)
@@ -73,7 +79,7 @@ def latest_answers(responses: ir.Table, days: ir.Table) -> ir.Table:
     answered = responses.filter(responses.nps_score.notnull() & responses.customer_id.notnull()).select(
         "customer_id", "survey_date", "nps_score", "source", "response_id"
     )
-    known = days.join(answered, answered.survey_date <= days.as_of)
+    known = days.join(answered, answered.survey_date <= until(days))
     ranked = known.mutate(
         _rank=ibis.row_number().over(
             group_by=["as_of", "customer_id"],

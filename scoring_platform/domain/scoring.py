@@ -14,6 +14,7 @@ import ibis.expr.types as ir
 
 from scoring_platform.config.scoring import PARTS, Rfm, Scoring, Signal
 from scoring_platform.domain import rfm
+from scoring_platform.domain.measures import until
 
 TOTAL_HUNDREDTHS = 10_000
 WEIGHT = "decimal(18, 9)"
@@ -119,7 +120,7 @@ def _signals(activity: ir.Table, days: ir.Table, scoring: Scoring) -> ir.Table:
     """Return decayed sums per day and customer: ``<channel>_up`` and ``<channel>_down``, exact decimals."""
     facts = activity.drop("as_of")
     window = ibis.interval(days=scoring.engagement_window_days)
-    known = days.join(facts, [facts.active_on <= days.as_of, facts.active_on > days.as_of - window])
+    known = days.join(facts, [facts.active_on <= until(days), facts.active_on > days.as_of - window])
     age = known.as_of.delta(known.active_on, unit="day")
     sums: dict[str, ir.Value] = {}
     for channel in CHANNELS:

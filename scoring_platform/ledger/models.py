@@ -48,6 +48,14 @@ def newest_version(ledger: Ledger, month: date, inputs: str) -> ModelVersion | N
     return None if row is None else ModelVersion(row.month, row.inputs, row.refit, row.payload, row.made_at)
 
 
+def one_version(ledger: Ledger, month: date, inputs: str, refit: int) -> ModelVersion | None:
+    """Return one version; None when there is none with this key."""
+    key = (MODELS.c.month == month, MODELS.c.inputs == inputs, MODELS.c.refit == refit)
+    with ledger.reading() as connection:
+        row = connection.execute(select(MODELS).where(*key)).first()
+    return None if row is None else ModelVersion(row.month, row.inputs, row.refit, row.payload, row.made_at)
+
+
 def keep_version(ledger: Ledger, version: ModelVersion) -> ModelVersion:
     """Keep ``version`` unless one with its key is there already; return the one that counts."""
     key = (MODELS.c.month == version.month, MODELS.c.inputs == version.inputs, MODELS.c.refit == version.refit)

@@ -22,7 +22,7 @@ from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.domain import rfm
 from scoring_platform.domain.measures import purchases
 from scoring_platform.fitting.forecast import Forecast
-from scoring_platform.ledger.models import ModelVersion, keep_version, newest_version
+from scoring_platform.ledger.models import ModelVersion, keep_version, newest_version, one_version
 from scoring_platform.pipeline.fits import fit, rows_of
 from scoring_platform.pipeline.step import Step
 
@@ -68,6 +68,13 @@ def version_name(version: ModelVersion) -> str:
     return f"{version.month:%Y-%m}-{version.inputs}-{version.refit}"
 
 
+def version_named(step: Step, name: str) -> ModelVersion | None:
+    """Return the version called ``name``; None when it is not kept."""
+    month, rest = name[:7], name[8:]
+    inputs, _, number = rest.rpartition("-")
+    return one_version(step.ledger, date.fromisoformat(f"{month}-01"), inputs, int(number))
+
+
 def score_models(step: Step) -> ir.Table:
     """The versions in force on the run's days, as rows of score_models."""
     versions = versions_for(step, step.days)
@@ -82,7 +89,11 @@ def score_models(step: Step) -> ir.Table:
 
 def cut_off_table(step: Step, days: Iterable[date]) -> ir.Table:
     """Return the limits per day with ``model_version``, as ``rfm.bands`` joins them."""
-    versions = versions_for(step, days)
+    return cut_offs_under(step, versions_for(step, days))
+
+
+def cut_offs_under(step: Step, versions: Mapping[date, ModelVersion]) -> ir.Table:
+    """Return the limits of given versions, as ``cut_off_table`` does."""
     limits = rfm.cut_off_table({day: _cut_offs(version) for day, version in versions.items()})
     names = [{"as_of": day, "model_version": version_name(version)} for day, version in versions.items()]
     named = ibis.memtable(names, schema=ibis.schema({"as_of": "date", "model_version": "string"}))

@@ -48,7 +48,7 @@ def segment_transitions(step: Step) -> ir.Table:
     """Who moved on each of the run's days."""
     today = step.read("customer_segments", step.days).drop("entered_on")
     yesterday = _day_before(step, step.days)
-    return segments.transitions(today, yesterday, step.read("customer_profiles", step.days), reshaped=_reshaped(step))
+    return segments.transitions(today, yesterday, step.read("customer_profiles", step.days), reshaped=reshaped_on(step))
 
 
 def _within_window(step: Step, published: ir.Table) -> ir.Table:
@@ -98,24 +98,39 @@ def _past(step: Step, customers: ir.Table) -> ir.Table:
     """Measures of ``customers`` on the run's days and the look-back before the first, from the facts."""
     days = span(step.days[0] - timedelta(days=step.config.segments.look_back_days - 1), step.last)
     table = step.days_table(days)
-    activity = step.everything("customer_activity", last=step.last).semi_join(customers, "customer_id")
-    bought = purchases(
-        step.engine.materialise(purchase_facts(activity)), table, window_days=step.config.rfm.window_days
-    )
-    joined = _filled(_beside(table.cross_join(customers), bought))
-    joined = joined.mutate(order_days=joined.order_days.fill_null(0))
+    rules = score_rules(step)
     if set(segments.measures(step.config.segments)) <= _FROM_PURCHASES:
-        banded = bands(measures(joined), cut_off_table(step, days))
-        return segments.with_tenure(banded)
-    answers = latest_answers(step.read("nps_responses", [step.last]), table)
+        bought = _bought(step, table.cross_join(customers), table, rules)
+        return segments.with_tenure(bands(measures(bought), cut_off_table(step, days)))
+    known = facts_known(step, table.cross_join(customers), table, rules)
     lately = step.everything("customer_activity", first=days[0] - timedelta(days=RECENT_DAYS - 1), last=step.last)
     recent = counts(lately.semi_join(customers, "customer_id"), table, window_days=RECENT_DAYS, columns=RECENT)
-    known = _beside(_beside(joined, answers), recent)
+    known = _beside(known, recent)
     known = step.engine.materialise(known.mutate(**{name: known[name].fill_null(0) for name in RECENT}))
     return segments.with_tenure(_scored(step, known, days))
 
 
-def _reshaped(step: Step) -> ir.Table:
+def facts_known(step: Step, rows: ir.Table, days: ir.Table, rules: Rules) -> ir.Table:
+    """Return what a score needs to know of customers on days, from the facts as known now.
+
+    Args:
+        step: Reads the lake.
+        rows: as_of, customer_id.
+        days: The days (``measures``).
+        rules: How scores are made.
+    """
+    answers = latest_answers(step.read("nps_responses", [step.last]), days)
+    return _beside(_bought(step, rows, days, rules), answers)
+
+
+def _bought(step: Step, rows: ir.Table, days: ir.Table, rules: Rules) -> ir.Table:
+    activity = step.everything("customer_activity", last=step.last).semi_join(rows, "customer_id")
+    bought = purchases(step.engine.materialise(purchase_facts(activity)), days, window_days=rules.rfm.window_days)
+    joined = _filled(_beside(rows, bought))
+    return joined.mutate(order_days=joined.order_days.fill_null(0))
+
+
+def reshaped_on(step: Step) -> ir.Table:
     """Return who became one with another or came apart on which of the run's days: as_of, customer_id."""
     kinds = ibis.schema({"as_of": "date", "customer_id": "string"})
     parts = [step.engine.materialise(ibis.memtable([], schema=kinds))]
@@ -136,10 +151,11 @@ def _graph(step: Step, day: date) -> str | None:
 def _day_before(step: Step, days: Sequence[date]) -> ir.Table:
     """Segments as published on the day before each day, with ``as_of`` moved to the day that follows."""
     published = step.read("customer_segments", [day - timedelta(days=1) for day in days])
-    return published.mutate(as_of=_next_day(published.as_of))
+    return published.mutate(as_of=next_day(published.as_of))
 
 
-def _next_day(day: ir.DateColumn) -> ir.DateColumn:
+def next_day(day: ir.DateColumn) -> ir.DateColumn:
+    """Return the day after."""
     # A day plus an interval is a day to Ibis and an instant to the engine: only by way of an instant is it cast.
     return (day + ibis.interval(days=1)).cast("timestamp").cast("date")
 
@@ -151,12 +167,12 @@ def _with_entry(step: Step, today: ir.Table) -> ir.Table:
     A baseline day starts a stay without being a transition; a merge or a coming apart starts none.
     """
     published = step.engine.materialise(_day_before(step, step.days[:1]))
-    inside = today.select("customer_id", as_of=_next_day(today.as_of), previous=today.segment)
+    inside = today.select("customer_id", as_of=next_day(today.as_of), previous=today.segment)
     earlier = published.select(
         "customer_id", "as_of", previous=published.segment, previous_entered=published.entered_on
     )
     before = earlier.union(inside.mutate(previous_entered=ibis.null("date")).select(earlier.columns))
-    joined = _beside(_beside(today, before), _reshaped(step).mutate(reshaped=True))
+    joined = _beside(_beside(today, before), reshaped_on(step).mutate(reshaped=True))
     elsewhere = (joined.previous != joined.segment) & joined.reshaped.isnull()
     starts = (joined.previous.isnull() | elsewhere).ifelse(joined.as_of, joined.previous_entered)
     marked = joined.mutate(started_on=starts)

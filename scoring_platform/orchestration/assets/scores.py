@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from scoring_platform.orchestration.assets.factory import Frame, table_asset
-from scoring_platform.pipeline import models, scores
+from scoring_platform.pipeline import changes, models, scores
 
 
 def score_assets(frame: Frame) -> list[dg.AssetsDefinition]:
@@ -17,6 +17,12 @@ def score_assets(frame: Frame) -> list[dg.AssetsDefinition]:
             "customer_scores",
             scores.customer_scores,
             deps=("customer_profiles", "customer_activity", "score_models"),
+        ),
+        table_asset(
+            frame,
+            "score_changes",
+            changes.score_changes,
+            deps=("customer_scores", "customer_profiles", "customer_activity", "customer_identities", "nps_responses"),
         ),
         table_asset(
             frame,
