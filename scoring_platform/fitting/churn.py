@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scoring_platform.fitting import repeat_buying as btyd
 from scoring_platform.fitting.histories import Floats
@@ -118,10 +119,10 @@ def fit_churn(
     if not trained:
         return _untrained(models)
     samples = [_sample(one, models, inner) for one in trained]
-    folds = np.concatenate([one.known.fold for one in trained]) % FOLDS
+    customers = np.concatenate([one.known.fold for one in trained])
+    folds = _ranks(customers) % FOLDS
     designs = {name: Design.of(samples, *columns) for name, columns in _candidates(models, samples[0]).items()}
     logits = {name: _held_out(design, folds) for name, design in designs.items()}
-    customers = np.concatenate([one.known.fold for one in trained])
     contests = _contests(logits, samples, customers)
     rung, reason = _chosen(contests, logits, np.concatenate([one.again for one in samples]), customers)
     card = designs[rung].card(designs[rung].fit())
@@ -156,14 +157,19 @@ def _candidates(models: Mapping[str, Model], sample: Sample) -> dict[str, tuple[
     return found
 
 
-def _held_out(design: Design, folds: Floats) -> Floats:
+def _held_out(design: Design, folds: NDArray[np.int64]) -> Floats:
     """Return each customer's logit by a card that was fitted to the others."""
     logits = np.empty(len(design.y))
     for fold in range(FOLDS):
         inside = folds == fold
-        if inside.any() and not inside.all():
-            logits[inside] = design.X[inside] @ design.fit((~inside).astype(np.float64))
+        logits[inside] = design.X[inside] @ design.fit((~inside).astype(np.float64))
     return logits
+
+
+def _ranks(customers: Floats) -> NDArray[np.int64]:
+    """Return 0, 1, … by customer: folds of these are as large as each other, whoever else is numbered."""
+    _, places = np.unique(customers, return_inverse=True)
+    return np.asarray(places.reshape(-1))
 
 
 def _contests(logits: Mapping[str, Floats], samples: Sequence[Sample], customers: Floats) -> dict[str, Contest]:
@@ -184,8 +190,7 @@ def _contests(logits: Mapping[str, Floats], samples: Sequence[Sample], customers
 
 def _behind(differences: Floats, customers: Floats) -> float:
     """Return the sum of differences in standard errors; a customer's horizons are not independent."""
-    _, places = np.unique(customers, return_inverse=True)
-    sums = np.bincount(places.reshape(-1), weights=differences)
+    sums = np.bincount(_ranks(customers), weights=differences)
     error = float(sums.std() * np.sqrt(len(sums)))
     return float(sums.sum()) / error if error > 0 else 0.0
 

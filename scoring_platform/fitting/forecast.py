@@ -158,7 +158,10 @@ def fit_forecast(log: PurchaseLog, on: int, *, horizon: int, fewest: int, signal
         reason=churn.reason,
         models={name: _parameters(model) for name, model in churn.models.items()},
         slopes=dict(churn.card.slopes),
-        bands={name: asdict(points) for name, points in churn.card.bands.items()},
+        bands={
+            name: {"edges": list(points.edges), "points": list(points.points), "missing": points.missing}
+            for name, points in churn.card.bands.items()
+        },
         intercept=churn.intercept,
         lasting=churn.level.lasting,
         seasonal=churn.level.seasonal,

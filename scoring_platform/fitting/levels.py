@@ -85,7 +85,8 @@ def deviation_of_counts(expected: Floats, actual: Floats) -> Deviation:
 
 def shift_to_total(logits: Floats, wanted: float) -> float:
     """Return what has to be added to all logits for the probabilities to add up to ``wanted``."""
-    return float(brentq(lambda shift: float(probability(logits + shift).sum()) - wanted, -60, 60))
+    least, most = -60 - float(logits.max()), 60 - float(logits.min())
+    return float(brentq(lambda shift: float(probability(logits + shift).sum()) - wanted, least, most))
 
 
 def next_level(past: Sequence[Deviation], *, horizon: int) -> Level:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,7 @@ class PurchaseLog:
             signals={name: values[there] for name, values in measures.items()},
             bought=self._count(after & self.bought)[there] if ahead else np.empty(0),
             spent=self._sum(after, self.net)[there] if ahead else np.empty(0),
-            fold=np.flatnonzero(there).astype(np.float64),
+            fold=self._places[there],
         )
 
     def values(self, on: int, *, repeats: bool) -> tuple[Floats, Floats]:
@@ -100,6 +101,17 @@ class PurchaseLog:
         paid = known & (self.net > 0)
         count, total = self._count(paid)[there], self._sum(paid, self.net)[there]
         return count, total / np.maximum(count, 1)
+
+    @cached_property
+    def _places(self) -> Floats:
+        """Places of customers in an order that does not depend on their numbers: by first day, purchases, spend."""
+        first = np.full(self.size, np.iinfo(np.int64).max)
+        np.minimum.at(first, self.customer[self.bought], self.day[self.bought])
+        everything = np.ones(len(self.day), dtype=bool)
+        order = np.lexsort((self._sum(everything, self.net), self._count(self.bought), first))
+        places = np.empty(self.size)
+        places[order] = np.arange(self.size)
+        return places
 
     def _count(self, rows: NDArray[np.bool_]) -> Floats:
         return np.bincount(self.customer[rows], minlength=self.size).astype(np.float64)

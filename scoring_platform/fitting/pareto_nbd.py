@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import digamma, gammaln, logsumexp
+from scipy.special import digamma, gammaln
 
 from scoring_platform.fitting.histories import Floats, Histories
 from scoring_platform.fitting.maximise import Fit, Starts, maximise
@@ -22,8 +22,20 @@ STARTS = ((0.5, 10.0, 0.6, 12.0), (1.0, 30.0, 0.5, 50.0), (0.3, 3.0, 1.0, 5.0))
 NODES = 40
 """Points of the quadrature; in the logarithm of time the integrand is smooth, and half of them give eight digits."""
 
-CHUNK = 50_000
-"""Groups integrated at a time, so that memory stays flat."""
+CHUNK = 2_000
+"""Groups integrated at a time: what that takes stays in the processor's cache."""
+
+
+@dataclass(frozen=True)
+class _Integral:
+    """The integral of each group, and at its nodes: what is added up, alpha + u, beta + u and their logarithms."""
+
+    log: Floats
+    terms: Floats
+    buying: Floats
+    leaving: Floats
+    log_buying: Floats
+    log_leaving: Floats
 
 
 @dataclass(frozen=True)
@@ -58,13 +70,12 @@ class ParetoNbd:
 
     def log_likelihoods(self, h: Histories) -> Floats:
         """Return the log-likelihood of one customer of each group."""
-        alive, left, _ = self._terms(h)
-        return self._common(h) + np.logaddexp(alive, left)
+        return self._common(h) + np.logaddexp(self.log_alive(h.x, h.T), self.log_left(h.x, h.t_x, h.T))
 
     def p_alive(self, h: Histories) -> Floats:
         """Return the probability of still being a customer at T."""
-        alive, left, _ = self._terms(h)
-        return np.exp(alive - np.logaddexp(alive, left))
+        alive = self.log_alive(h.x, h.T)
+        return np.exp(alive - np.logaddexp(alive, self.log_left(h.x, h.t_x, h.T)))
 
     def p_none(self, h: Histories, horizon: float) -> Floats:
         """Return the probability of no purchase in (T, T + horizon]: the likelihood of the longer silence."""
@@ -103,31 +114,40 @@ class ParetoNbd:
 
     def log_left(self, x: Floats, after: Floats, until: Floats) -> Floats:
         """Return the logarithm of the chance of having left in (after, until], without what is common."""
-        return np.concatenate([self._left(x[at], after[at], until[at])[0] for at in _slices(len(x))])
+        return np.concatenate([self._at(x[part], after[part], until[part]).log for part in _slices(len(x))])
 
     def _left(self, x: Floats, t_x: Floats, T: Floats) -> tuple[Floats, Floats]:  # noqa: N803
-        """Integrate over the moment u of leaving in (t_x, T]: s (alpha + u)^-(r + x) (beta + u)^-(s + 1)."""
-        points, weights = _quadrature()
-        offset = min(self.alpha, self.beta)
-        low, high = np.log(offset + t_x), np.log(offset + T)
-        half = (high - low) / 2
-        v = low[:, None] + half[:, None] * (points + 1)
-        u = np.exp(v) - offset
-        buying, leaving = np.log(self.alpha + u), np.log(self.beta + u)
-        logs = v - (self.r + x)[:, None] * buying - (self.s + 1) * leaving
-        with np.errstate(divide="ignore"):
-            scale = np.log(self.s) + np.log(half)
-        inside = logsumexp(logs, b=weights, axis=1)
-        share = weights * np.exp(logs - inside[:, None])
+        """Return the logarithm of the integral and its gradient in the parameters."""
+        found = self._at(x, t_x, T)
+        share = found.terms / found.terms.sum(axis=1)[:, None]
         gradient = np.array(
             [
-                -(share * buying).sum(axis=1),
-                -(self.r + x) * (share / (self.alpha + u)).sum(axis=1),
-                1 / self.s - (share * leaving).sum(axis=1),
-                -(self.s + 1) * (share / (self.beta + u)).sum(axis=1),
+                -(share * found.log_buying).sum(axis=1),
+                -(self.r + x) * (share / found.buying).sum(axis=1),
+                1 / self.s - (share * found.log_leaving).sum(axis=1),
+                -(self.s + 1) * (share / found.leaving).sum(axis=1),
             ]
         )
-        return scale + inside, gradient
+        return found.log, gradient
+
+    def _at(self, x: Floats, t_x: Floats, T: Floats) -> _Integral:  # noqa: N803
+        """Integrate over the moment u of leaving in (t_x, T]: s (alpha + u)^-(r + x) (beta + u)^-(s + 1)."""
+        points, weights = _quadrature()
+        offset, gap = min(self.alpha, self.beta), abs(self.alpha - self.beta)
+        low, high = np.log(offset + t_x), np.log(offset + T)
+        half = (high - low) / 2
+        log_near = low[:, None] + half[:, None] * (points + 1)
+        near = np.exp(log_near)
+        far = near + gap
+        pair, logs = (near, far), (log_near, np.log(far))
+        if self.beta < self.alpha:
+            pair, logs = pair[::-1], logs[::-1]
+        heights = log_near - (self.r + x)[:, None] * logs[0] - (self.s + 1) * logs[1]
+        most = heights.max(axis=1)
+        terms = weights * np.exp(heights - most[:, None])
+        with np.errstate(divide="ignore"):
+            log = np.log(self.s) + np.log(half) + most + np.log(terms.sum(axis=1))
+        return _Integral(log, terms, *pair, *logs)
 
     def likelihood(self, h: Histories) -> tuple[float, Floats]:
         """Return the log-likelihood of all customers and its gradient in r, alpha, s, beta."""

@@ -30,7 +30,7 @@ _STARTS: Mapping[str, Starts] = {BG_NBD: bg_nbd.STARTS, MBG_NBD: bg_nbd.STARTS, 
 _SEARCHED_ON = 3_000
 """Groups on which the several starts are tried; only the best of them goes on with all."""
 
-_LEAST_ORDERS, _MOST_ORDERS = 1e-5, 1e4
+_LEAST_ORDERS, MOST_ORDERS = 1e-5, 1e4
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def forecasts(models: Mapping[str, Model], histories: Histories, horizon: float)
     found = {name: logit(chances(model, histories, horizon)) for name, model in models.items()}
     if models:
         model = models[orders_forecast_of(models)]
-        found[ORDERS] = np.log(np.clip(expected(model, histories, horizon), _LEAST_ORDERS, _MOST_ORDERS))
+        found[ORDERS] = np.log(np.clip(expected(model, histories, horizon), _LEAST_ORDERS, MOST_ORDERS))
     return found
 
 
@@ -110,4 +110,5 @@ def chances(model: Model, histories: Histories, horizon: float) -> Floats:
 
 def expected(model: Model, histories: Histories, horizon: float) -> Floats:
     """Return the expected purchases of each customer within ``horizon`` weeks."""
-    return np.nan_to_num(model.expected(histories, horizon), nan=0.0, posinf=_MOST_ORDERS, neginf=0.0)
+    found = np.nan_to_num(model.expected(histories, horizon), nan=0.0, posinf=MOST_ORDERS, neginf=0.0)
+    return np.clip(found, 0.0, MOST_ORDERS)

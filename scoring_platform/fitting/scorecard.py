@@ -56,7 +56,8 @@ class Scorecard:
 
     def of(self, forecasts: Mapping[str, Floats], measures: Mapping[str, Floats]) -> Floats:
         """Return the sum of each customer's points, without level."""
-        parts = [slope * forecasts[name] for name, slope in self.slopes.items()]
+        parts = [np.zeros_like(next(iter(measures.values())))]
+        parts += [slope * forecasts[name] for name, slope in self.slopes.items()]
         parts += [points.of(measures[name]) for name, points in self.bands.items()]
         return np.asarray(np.sum(parts, axis=0))
 

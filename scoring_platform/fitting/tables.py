@@ -22,7 +22,7 @@ import numpy as np
 
 from scoring_platform.fitting.bg_nbd import BgNbd
 from scoring_platform.fitting.histories import Floats
-from scoring_platform.fitting.repeat_buying import Model
+from scoring_platform.fitting.repeat_buying import MOST_ORDERS, Model
 
 YEAR_WEEKS = 365 / 7
 MONTHS = 12
@@ -77,7 +77,7 @@ def ahead(model: Model, x: Floats, T: Floats, *, horizon: float, until: float, d
         discount: Annual discount rate of the value of later purchases.
     """
     alive = model.log_alive(x, T)
-    orders = np.clip(np.nan_to_num(model.expected_alive(x, T, horizon)), 0.0, None)
+    orders = _orders(model, x, T, horizon)
     year = _discounted(model, x, T, discount)
     stay = np.exp(model.log_alive(x, T + horizon) - alive)
     if isinstance(model, BgNbd):
@@ -88,11 +88,16 @@ def ahead(model: Model, x: Floats, T: Floats, *, horizon: float, until: float, d
     return Ahead(alive, np.exp(rest - alive), np.exp(later - alive), stay, orders, year)
 
 
+def _orders(model: Model, x: Floats, T: Floats, horizon: float) -> Floats:  # noqa: N803
+    found = np.nan_to_num(model.expected_alive(x, T, horizon), nan=0.0, posinf=MOST_ORDERS, neginf=0.0)
+    return np.clip(found, 0.0, MOST_ORDERS)
+
+
 def _discounted(model: Model, x: Floats, T: Floats, discount: float) -> Floats:  # noqa: N803
     """Expected purchase days of the next twelve months, each month's discounted to today from its middle."""
     total, before = np.zeros_like(T), np.zeros_like(T)
     for month in range(1, MONTHS + 1):
-        so_far = np.nan_to_num(model.expected_alive(x, T, YEAR_WEEKS * month / MONTHS))
+        so_far = _orders(model, x, T, YEAR_WEEKS * month / MONTHS)
         total += np.maximum(so_far - before, 0.0) / (1 + discount) ** ((month - 0.5) / MONTHS)
         before = so_far
     return total

@@ -31,6 +31,12 @@ _FEWEST = 50
 """Customers with a value below which Gamma-Gamma is not fitted, and per stratum of the interval."""
 
 _STRATA = 10
+_FAR = 2.0
+"""Times everybody's observed mean from which that of Gamma-Gamma is not believed: near q = 1 it grows without bound."""
+
+_WIDEST = 1e3
+"""Most that spend over forecast counts in the interval; models of a shop nobody came back to yet forecast next to none.
+"""
 
 
 @dataclass(frozen=True)
@@ -70,10 +76,10 @@ def fit_order_value(n: Floats, mean: Floats, *, everybody: float) -> tuple[Order
         reason = f"{len(n)} customers paid more than once, fewer than {_FEWEST}: everybody's mean"
         return OrderValue(MEAN, reason, everybody, 1.0), None
     model, fit = GammaGamma.fit(n, mean)
-    if fit.converged and model.q > 1:
-        mean_value, k = model.p * model.v / (model.q - 1), (model.q - 1) / model.p
-        return OrderValue(GAMMA_GAMMA, "maximum likelihood", mean_value, k), fit
-    why = fit.reason or "q is not above 1, so that everybody has no mean"
+    mean_value = model.p * model.v / (model.q - 1) if model.q > 1 else np.inf
+    if fit.converged and mean_value <= _FAR * everybody:
+        return OrderValue(GAMMA_GAMMA, "maximum likelihood", mean_value, (model.q - 1) / model.p), fit
+    why = fit.reason or f"q is {model.q:.3f}, by which everybody has no mean or one far from what was paid"
     return OrderValue(CREDIBILITY, f"Gamma-Gamma cannot be used: {why}", everybody, _credibility(n, mean)), fit
 
 
@@ -156,7 +162,7 @@ def fit_interval(forecast: Floats, actual: Floats, *, days: int) -> Interval | N
         return None
     edges = np.unique(np.quantile(forecast, np.linspace(0, 1, strata + 1)[1:-1])) if strata > 1 else np.empty(0)
     place = np.searchsorted(edges, forecast, side="right")
-    ratio = actual / forecast
+    ratio = np.minimum(actual / forecast, _WIDEST)
     tail = (1 - COVERAGE) / 2
     low, high = [], []
     for stratum in range(len(edges) + 1):

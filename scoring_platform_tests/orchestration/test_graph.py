@@ -27,7 +27,7 @@ GROUPS = {
     "ingest": set(RAW),
     "profile": {"customer_identities", "customer_activity", "customer_profiles"},
     "nps": {"nps_responses"},
-    "scores": {"score_models", "customer_scores"},
+    "scores": {"score_models", "customer_scores", "score_changes"},
     "segments": {"customer_segments", "segment_transitions"},
     "activation": {"crm_sync_plan", "crm_sync"},
     "reporting": {"daily_report", "report_delivery"},
