@@ -30,6 +30,24 @@ _PART_NAMES = {
     "support": {"ja": "サポート", "en": "Support"},
     "nps": {"ja": "NPS", "en": "NPS"},
 }
+_CAUSE_NAMES = {
+    "first_seen": {"ja": "初登場", "en": "first appearance"},
+    "late_data": {"ja": "遅れて届いた事実", "en": "facts that came late"},
+    "merges": {"ja": "顧客の統合", "en": "records found to be one person"},
+    "configuration": {"ja": "設定の変更", "en": "changed configuration"},
+    "model_version": {"ja": "モデルの更新", "en": "new model version"},
+    "ageing": {"ja": "時間の経過", "en": "time passing"},
+    "own_events": {"ja": "本人の行動", "en": "what the customer did"},
+}
+_BANDS = {
+    "low": {"ja": "低", "en": "low"},
+    "medium": {"ja": "中", "en": "medium"},
+    "high": {"ja": "高", "en": "high"},
+}
+_FORECAST = (
+    "p_alive", "churn_risk", "churn_band", "expected_orders", "horizon_days", "clv_12m", "clv_low", "clv_high",
+    "clv_rung", "expected_next_order_on",
+)  # fmt: skip
 _NAMES = ("customer_ref", "account_number", "crm_id")
 _SHARED = "scoring-platform identity shared"
 
@@ -62,6 +80,8 @@ def explanation(engine: DuckDBEngine, settings: Settings, customer: str, *, day:
         "rfm_code": scores["rfm_code"],
         "parts": {part: scores[f"points_{part}"] for part in PARTS},
         "evidence": _evidence(profile, scores, window=settings.config.rfm.window_days),
+        "forecast": {name: scores[name] for name in _FORECAST},
+        "changes": _changes(engine, customer_id, day),
         "model_version": scores["model_version"],
         "config_version": scores["config_version"],
     }
@@ -82,11 +102,53 @@ def in_words(found: dict[str, Any], settings: Settings) -> str:
     lines += [_identifier(one) for one in found["identifiers"]]
     for part, points in found["parts"].items():
         lines.append(f"  {points / 100:6.2f}  {_PART_NAMES[part][language]}: {found['evidence'][part]}")
+    lines += _changes_in_words(found["changes"], language)
+    lines += _forecast_in_words(found["forecast"], language)
     lines.append(
         f"{'モデル' if japanese else 'Model'} {found['model_version']}, "
         f"{'設定' if japanese else 'configuration'} {found['config_version']}"
     )
     return "\n".join(lines)
+
+
+def _changes_in_words(changes: dict[str, int] | None, language: str) -> list[str]:
+    """Return the way from the total of the day before to this one."""
+    if changes is None:
+        return []
+    way = f"{changes['total_before'] / 100:.2f} → {changes['total_after'] / 100:.2f}"
+    lines = [f"{'前日から' if language == 'ja' else 'Since the day before'}: {way}"]
+    lines += [
+        f"  {changes[cause] / 100:+7.2f}  {names[language]}" for cause, names in _CAUSE_NAMES.items() if changes[cause]
+    ]
+    return lines
+
+
+def _forecast_in_words(forecast: dict[str, Any], language: str) -> list[str]:
+    """Return what is expected of a customer who has bought; nothing for a prospect."""
+    if forecast["churn_risk"] is None:
+        return []
+    japanese, days = language == "ja", forecast["horizon_days"]
+    risk = f"{forecast['churn_risk']:.0%} ({_BANDS[forecast['churn_band']][language]})"
+    orders, value = f"{forecast['expected_orders']:.2f}", f"{forecast['clv_12m']:,.0f}"
+    if forecast["clv_low"] is not None:
+        value += f" ({forecast['clv_low']:,.0f} – {forecast['clv_high']:,.0f})"
+    following = forecast["expected_next_order_on"] or "—"
+    if japanese:
+        return [
+            f"離脱リスク: {risk} — 今後 {days} 日に購入しない確率。予想購入日数 {orders}",
+            f"12 か月の顧客価値: {value}、{forecast['clv_rung']}。次回購入の目安: {following}",
+        ]
+    return [
+        f"Churn risk: {risk}, the chance of no purchase in the next {days} days; {orders} purchase days expected",
+        f"Value of the next 12 months: {value}, by {forecast['clv_rung']}; next order expected by {following}",
+    ]
+
+
+def _changes(engine: DuckDBEngine, customer_id: str, day: date) -> dict[str, int] | None:
+    """Return why the total moved; None when the day has no changes yet."""
+    table = engine.read(contract_of("score_changes"), [day])
+    rows = table.filter(table.customer_id == customer_id).drop("customer_id", "as_of").to_pyarrow().to_pylist()
+    return rows[0] if rows else None
 
 
 def _identifier(one: dict[str, Any]) -> str:

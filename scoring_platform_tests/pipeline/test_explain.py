@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from scoring_platform.errors import ConfigurationError
+from scoring_platform.pipeline.changes import score_changes
 from scoring_platform.pipeline.explain import explanation, in_words
 from scoring_platform_tests.pipeline.scenario import START, Shop, open_shop
 
@@ -26,6 +27,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         opened.publish(DAY)
         opened.publish_states([DAY])
         opened.compute(DAY)
+        opened.write("score_changes", score_changes(opened.step(DAY)), [DAY])
         yield opened
 
 
@@ -46,6 +48,20 @@ def test_the_words_hold_the_evidence(shop: Shop) -> None:
     assert "Recency: no purchase, band —" in words
     assert "email a***@***.jp (" in words
     assert "asks@example.jp" not in words
+
+
+def test_the_words_say_why_the_total_moved_and_what_is_expected(shop: Shop) -> None:
+    found = explanation(shop.engine, shop.settings, "R1", day=DAY)
+    words = in_words(found, shop.settings)
+
+    changes = found["changes"]
+    assert f"Since the day before: {changes['total_before'] / 100:.2f} → {found['total_score']}" in words
+    assert "the chance of no purchase in the next 90 days" in words
+    assert f"by {found['forecast']['clv_rung']}; next order expected by" in words
+    prospect = explanation(shop.engine, shop.settings, "asks@example.jp", day=DAY)
+    told = in_words(prospect, shop.settings)
+    assert f"{prospect['changes']['first_seen'] / 100:+7.2f}  first appearance" in told
+    assert "Churn risk" not in told
 
 
 def test_addresses_and_devices_are_masked_and_what_systems_number_is_not(shop: Shop) -> None:
