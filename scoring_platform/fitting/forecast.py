@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from scoring_platform.fitting import repeat_buying as btyd
 from scoring_platform.fitting.churn import TYPICAL_SHOP, ChurnModel, Closed, fit_churn, reference_of
@@ -135,12 +136,18 @@ def fit_forecast(log: PurchaseLog, on: int, *, horizon: int, fewest: int, signal
     """Fit everything to what is known at the end of day ``on``.
 
     Args:
-        log: Purchases of the customers, up to ``on`` at least.
+        log: Purchases of the customers, up to ``on`` at least; what is later is not looked at.
         on: The day.
         horizon: Days that will be forecast.
         fewest: Buyers below which nothing is fitted.
         signals: Further measures on a day.
     """
+    # Matrices are small: threads of a linear algebra library gain nothing, and spin against whatever else runs.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _fitted(log.through(on), on, horizon=horizon, fewest=fewest, signals=signals)
+
+
+def _fitted(log: PurchaseLog, on: int, *, horizon: int, fewest: int, signals: Signals | None) -> Fits:
     now = log.snapshot(on, season=horizon, signals=signals)
     grouped = now.grouped()
     family: Family = btyd.fit_family(grouped) if now.customers >= fewest else {}

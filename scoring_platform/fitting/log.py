@@ -46,6 +46,11 @@ class PurchaseLog:
         days = self.day[self.bought]
         return int(days.min()) if len(days) else None
 
+    def through(self, on: int) -> PurchaseLog:
+        """Return what of the log was known at the end of day ``on``."""
+        known = self.day <= on
+        return PurchaseLog(self.customer[known], self.day[known], self.bought[known], self.net[known], self.size)
+
     def snapshot(self, on: int, *, season: int, signals: Signals | None = None, ahead: int | None = None) -> Snapshot:
         """Return what was known at the end of day ``on`` of everyone who had bought by then.
 

@@ -157,10 +157,9 @@ def fit_interval(forecast: Floats, actual: Floats, *, days: int) -> Interval | N
     """
     known = forecast > 0
     forecast, actual = forecast[known], np.maximum(actual[known], 0.0)
-    strata = min(_STRATA, len(forecast) // _FEWEST)
-    if strata < 1:
+    if len(forecast) < _FEWEST:
         return None
-    edges = np.unique(np.quantile(forecast, np.linspace(0, 1, strata + 1)[1:-1])) if strata > 1 else np.empty(0)
+    edges = _edges(forecast)
     place = np.searchsorted(edges, forecast, side="right")
     ratio = np.minimum(actual / forecast, _WIDEST)
     tail = (1 - COVERAGE) / 2
@@ -168,6 +167,19 @@ def fit_interval(forecast: Floats, actual: Floats, *, days: int) -> Interval | N
     for stratum in range(len(edges) + 1):
         own = np.sort(ratio[place == stratum])
         # Ranks of n + 1 keep what is promised with few customers too (split conformal prediction).
-        low.append(float(own[max(int(np.floor(tail * (len(own) + 1))) - 1, 0)]) if len(own) else 0.0)
-        high.append(float(own[min(int(np.ceil((1 - tail) * (len(own) + 1))) - 1, len(own) - 1)]) if len(own) else 1.0)
+        low.append(float(own[max(int(np.floor(tail * (len(own) + 1))) - 1, 0)]))
+        high.append(float(own[min(int(np.ceil((1 - tail) * (len(own) + 1))) - 1, len(own) - 1)]))
     return Interval(tuple(map(float, edges)), tuple(low), tuple(high), days, len(forecast))
+
+
+def _edges(forecast: Floats) -> Floats:
+    """Return where strata begin: at quantiles, without those that equal forecasts would leave with too few."""
+    strata = min(_STRATA, len(forecast) // _FEWEST)
+    kept: list[float] = []
+    below = 0
+    for edge in np.quantile(forecast, np.linspace(0, 1, strata + 1)[1:-1]):
+        reached = int((forecast < edge).sum())
+        if reached - below >= _FEWEST and len(forecast) - reached >= _FEWEST:
+            kept.append(float(edge))
+            below = reached
+    return np.array(kept)

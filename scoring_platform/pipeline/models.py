@@ -27,6 +27,9 @@ from scoring_platform.pipeline.fits import fit, rows_of
 from scoring_platform.pipeline.step import Step
 
 RFM_CUTOFFS, CHURN = "rfm_cutoffs", "churn"
+_FITTED = "/fitted"
+"""Added to the inputs of a version, under which its models are kept beside its cut-offs."""
+
 _SOURCES_OF_PARTS = {
     "email": "raw_email_events",
     "web": "raw_web_activity",
@@ -81,7 +84,7 @@ def score_models(step: Step) -> ir.Table:
     rows = [
         {"as_of": day, "version": version_name(version), "fitted_for": version.month, **_without_limits(row)}
         for day, version in versions.items()
-        for row in version.payload["models"]
+        for row in (*version.payload["models"], *_fitted(step, version).payload["models"])
     ]
     kinds = {"as_of": "date", **dict(contract_of("score_models").schema.items())}
     return step.engine.materialise(ibis.memtable(rows, schema=ibis.schema(kinds)))
@@ -112,7 +115,7 @@ def forecasts_for(step: Step, days: Sequence[date]) -> list[tuple[Forecast, list
     for day, version in versions.items():
         name = version_name(version)
         if name not in by_name:
-            by_name[name] = (Forecast.of(_row_of(version, CHURN)["forecast"]), [])
+            by_name[name] = (Forecast.of(_row_of(_fitted(step, version), CHURN)["forecast"]), [])
         by_name[name][1].append(day)
     return list(by_name.values())
 
@@ -157,7 +160,7 @@ def refit(step: Step, through: date) -> Refit:
         replaces=None if before is None else version_name(before),
         buyers=buyers["frequency"][1],
         moved=moved,
-        rows=made.payload["models"],
+        rows=[*made.payload["models"], *_fitted(step, made).payload["models"]],
     )
 
 
@@ -177,14 +180,29 @@ def _row_of(version: ModelVersion, model: str) -> dict[str, Any]:
 
 
 def _make(step: Step, month: date, inputs: str, *, through: date | None = None, number: int = 0) -> ModelVersion:
-    """Fit on the facts up to the last day of the month before, or to another day."""
+    """Make cut-offs from the facts up to the last day of the month before, or to another day."""
     fitted_on = through or month - timedelta(days=1)
-    fits = fit(step, fitted_on, configured=configured_parts(step))
-    rows = [_rfm_row(step, fitted_on), *rows_of(fits, fitted_on)]
-    for row in rows:
-        row["config_version"] = step.settings.config_version
+    return _keep(step, month, inputs, number, [_rfm_row(step, fitted_on)], through=fitted_on)
+
+
+def _fitted(step: Step, version: ModelVersion) -> ModelVersion:
+    """Return the models of a version, fitted when first asked for: earlier months often need cut-offs alone."""
+    inputs = f"{version.inputs}{_FITTED}"
+    found = one_version(step.ledger, version.month, inputs, version.refit)
+    if found is not None:
+        return found
+    through = date.fromisoformat(version.payload.get("fitted_through") or str(version.month - timedelta(days=1)))
+    fits = fit(step, through, configured=configured_parts(step))
+    rows = rows_of(fits, through)
     rows[-1]["forecast"] = fits.forecast.plain()
-    payload = {"models": rows, "fitted_through": fitted_on.isoformat()}
+    return _keep(step, version.month, inputs, version.refit, rows, through=through)
+
+
+def _keep(
+    step: Step, month: date, inputs: str, number: int, rows: Sequence[dict[str, Any]], *, through: date
+) -> ModelVersion:
+    models = [{**row, "config_version": step.settings.config_version} for row in rows]
+    payload = {"models": models, "fitted_through": through.isoformat()}
     version = ModelVersion(month=month, inputs=inputs, refit=number, payload=payload, made_at=step.now)
     return keep_version(step.ledger, version)
 

@@ -124,7 +124,8 @@ def facts_known(step: Step, rows: ir.Table, days: ir.Table, rules: Rules) -> ir.
 
 
 def _bought(step: Step, rows: ir.Table, days: ir.Table, rules: Rules) -> ir.Table:
-    activity = step.everything("customer_activity", last=step.last).semi_join(rows, "customer_id")
+    customers = step.engine.materialise(rows.select("customer_id").distinct())
+    activity = step.everything("customer_activity", last=step.last).semi_join(customers, "customer_id")
     bought = purchases(step.engine.materialise(purchase_facts(activity)), days, window_days=rules.rfm.window_days)
     joined = _filled(_beside(rows, bought))
     return joined.mutate(order_days=joined.order_days.fill_null(0))
