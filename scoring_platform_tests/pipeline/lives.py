@@ -217,7 +217,8 @@ class _Life:
         if self.chance.random() < 0.5:
             self._paid("shopify", self._recent(), customer_ref=ref, email=email)
         if self.chance.random() < 0.3:
-            self._seen(self._recent(), self._recent(), customer_ref=self.refs[0], client_id=device)
+            at, heard = sorted((self._recent(), self._recent()))
+            self._seen(at, heard, customer_ref=self.refs[0], client_id=device)
 
     def _night(self) -> None:
         """The clock of a till is ahead: what it sells before midnight is an order of the next day."""
