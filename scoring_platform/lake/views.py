@@ -21,6 +21,18 @@ from scoring_platform.contracts.table import Table
 from scoring_platform.lake.engine import literal, quoted, select_rows
 from scoring_platform.lake.tree import Lake
 
+CONTRIBUTIONS = "score_contributions"
+_EVIDENCE = {
+    "recency": {"last_order_on": "p.last_order_on", "recency_days": "s.recency_days", "band": "s.r"},
+    "frequency": {"purchase_days": "s.frequency", "band": "s.f"},
+    "monetary": {"net_spend": "s.monetary", "band": "s.m"},
+    "email": {name: f"p.email_{name}_90d" for name in ("sent", "opens", "clicks")},
+    "web": {"sessions": "p.web_sessions_90d", "pageviews": "p.web_pageviews_90d"},
+    "support": {"tickets": "p.tickets_90d", "tickets_bad": "p.tickets_bad_90d"},
+    "nps": {"score": "p.nps_score", "answered_on": "p.nps_answered_on"},
+}
+"""Parts of the total score, and what each rests on: columns of customer_scores (s) and customer_profiles (p)."""
+
 MASKED = "warehouse.duckdb"
 CLEAR = "warehouse_clear.duckdb"
 
@@ -29,7 +41,9 @@ def refresh_views(lake: Lake) -> bool:
     """Build both warehouse files anew if the set of tables has changed; return whether it had."""
     home = lake.root.parent
     tables = [CATALOG[name] for name in lake.tables() if name in CATALOG]
-    signature = json.dumps({table.name: _select(lake, table, masked=True) for table in tables})
+    signature = json.dumps(
+        {table.name: _select(lake, table, masked=True) for table in tables} | {CONTRIBUTIONS: _contributions()}
+    )
     record = home / "warehouse.tables.json"
     present = all((home / name).exists() for name in (MASKED, CLEAR))
     if present and record.exists() and record.read_text(encoding="utf-8") == signature:
@@ -47,9 +61,23 @@ def _build(lake: Lake, tables: list[Table], target: Path, *, masked: bool) -> No
     with duckdb.connect(str(partial)) as connection:
         for table in tables:
             connection.execute(f"CREATE VIEW {quoted(table.name)} AS {_select(lake, table, masked=masked)}")
+        if {"customer_scores", "customer_profiles"} <= {table.name for table in tables}:
+            connection.execute(f"CREATE VIEW {CONTRIBUTIONS} AS {_contributions()}")
     if not masked:
         os.chmod(partial, 0o600)
     os.replace(partial, target)
+
+
+def _contributions() -> str:
+    """One row per customer, day and part of the total score: integer points that add up to it, and their evidence."""
+    parts = []
+    for part, columns in _EVIDENCE.items():
+        evidence = ", ".join(f"{literal(name)}, {column}" for name, column in columns.items())
+        parts.append(f"{{part: {literal(part)}, points: s.points_{part}, evidence: json_object({evidence})}}")
+    return (
+        f"SELECT s.as_of, s.customer_id, unnest([{', '.join(parts)}], recursive := true) "
+        "FROM customer_scores AS s LEFT JOIN customer_profiles AS p USING (as_of, customer_id)"
+    )
 
 
 def _select(lake: Lake, table: Table, *, masked: bool) -> str:

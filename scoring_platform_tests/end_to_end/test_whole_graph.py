@@ -174,3 +174,27 @@ def test_tables_can_be_queried_with_sql_and_personal_data_is_masked(mornings: Mo
 
     assert rows
     assert all("***@***" in row[0] for row in rows)
+
+
+def test_parts_and_causes_add_up_to_every_total(mornings: Mornings) -> None:
+    with duckdb.connect(str(mornings.platform.root / "warehouse.duckdb"), read_only=True) as connection:
+        parts = connection.execute(
+            "SELECT count(*), count(*) FILTER (n = 7 AND points = total_score * 100) FROM customer_scores JOIN "
+            "(SELECT as_of, customer_id, count(*) AS n, sum(points) AS points FROM score_contributions GROUP BY ALL) "
+            "USING (as_of, customer_id)"
+        ).fetchone()
+        causes = connection.execute(
+            "SELECT count(*), count(*) FILTER (total_after = total_score * 100 AND total_after = total_before + "
+            "first_seen + late_data + merges + configuration + model_version + ageing + own_events) "
+            "FROM score_changes JOIN customer_scores USING (as_of, customer_id)"
+        ).fetchone()
+        bought = connection.execute(
+            "SELECT count(*), count(*) FILTER (churn_risk BETWEEN 0 AND 1 AND isfinite(expected_orders) "
+            "AND expected_orders >= 1 - churn_risk - 1e-9 AND clv_12m >= 0 AND clv_rung IS NOT NULL) "
+            "FROM customer_scores WHERE recency_days IS NOT NULL"
+        ).fetchone()
+
+    for found in (parts, causes, bought):
+        assert found is not None
+        assert found[0] > 0
+        assert found[0] == found[1]
