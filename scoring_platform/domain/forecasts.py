@@ -44,6 +44,9 @@ _DIGITS = 9
 _MOST = 700.0
 """Greatest exponent that floating point can hold."""
 
+_MOST_MONEY = 9e13
+"""Rather less than the greatest amount that a column of money holds."""
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -177,7 +180,7 @@ def _value(joined: ir.Table, fitted: Forecast) -> ir.Value:
 
 def _interval(result: ir.Table, fitted: Forecast, clv: Clv) -> dict[str, ir.Value]:
     """Return the CLV and its interval, which always holds it."""
-    value = result._clv.round(4)
+    value = ibis.least(result._clv, _MOST_MONEY).round(4)
     found = {"clv_12m": value.cast(MONEY)}
     spread = fitted.interval
     if spread is None:
@@ -189,7 +192,7 @@ def _interval(result: ir.Table, fitted: Forecast, clv: Clv) -> dict[str, ir.Valu
     high = _steps(height, place | {"points": list(spread.high)})
     return found | {
         "clv_low": (value * ibis.least(low, 1.0)).round(4).cast(MONEY),
-        "clv_high": (value * ibis.greatest(high, 1.0)).round(4).cast(MONEY),
+        "clv_high": ibis.least(value * ibis.greatest(high, 1.0), _MOST_MONEY).round(4).cast(MONEY),
     }
 
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import digamma, gammaln, hyp1f1, hyp2f1
+from scipy.special import digamma, gammaln, hyp2f1
 
 from scoring_platform.fitting.histories import Floats, Histories
 from scoring_platform.fitting.maximise import Fit, Starts, maximise
 
 STARTS = ((0.5, 5.0, 0.8, 2.0), (1.0, 20.0, 0.5, 5.0), (0.2, 2.0, 2.0, 2.0))
-_NEAR_ONE = 1e-4
+_NEAR_ONE = 1e-5
 _NEAR_NOTHING = 1e-9
 
 
@@ -82,17 +82,20 @@ class BgNbd:
         It depends on (x, T) alone, so that it can be tabulated once per pair.
         """
         if abs(self.a - 1) < _NEAR_ONE:
-            # The form below divides by a - 1; around it the function is smooth.
-            sides = [BgNbd(self.r, self.alpha, 1 + side, self.b, self.modified) for side in (-_NEAR_ONE, _NEAR_ONE)]
+            # The form below divides by a - 1; around it the function is smooth. The sides are not that near themselves.
+            far = 2 * _NEAR_ONE
+            sides = [BgNbd(self.r, self.alpha, 1 + side, self.b, self.modified) for side in (-far, far)]
             return np.asarray(np.mean([side.expected_alive(x, T, horizon) for side in sides], axis=0))
         b_x, shape = self._b(x), self.r + x
         c = self.a + b_x - 1
         c = np.where(np.abs(c) < _NEAR_NOTHING, _NEAR_NOTHING, c)  # around it too the whole is smooth
         z = horizon / (self.alpha + T + horizon)
-        gone = (1 - z) ** shape * hyp2f1(shape, b_x, c, z)
-        # 2F1 fails where the shape is huge. Rates then hardly differ, and this is its limit for equal rates.
-        gone = np.where(np.isfinite(gone), gone, hyp1f1(self.a - 1, c, shape * np.log1p(-z)))
-        return np.asarray(c / (self.a - 1) * (1 - gone))
+        with np.errstate(invalid="ignore"):
+            found = c / (self.a - 1) * (1 - (1 - z) ** shape * hyp2f1(shape, b_x, c, z))
+        # 2F1 fails where parameters are huge, which is where customers hardly differ: all leave at the mean chance.
+        leaving = self.a / (self.a + b_x)
+        alike = -np.expm1(-shape * np.log1p(leaving * horizon / (self.alpha + T))) / leaving
+        return np.where(np.isfinite(found), found, alike)
 
     def expected_new(self, t: Floats) -> Floats:
         """Return the expected repeat purchases of a new customer in (0, t]."""

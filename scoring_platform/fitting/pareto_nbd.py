@@ -22,6 +22,11 @@ STARTS = ((0.5, 10.0, 0.6, 12.0), (1.0, 30.0, 0.5, 50.0), (0.3, 3.0, 1.0, 5.0))
 NODES = 40
 """Points of the quadrature; in the logarithm of time the integrand is smooth, and half of them give eight digits."""
 
+_DEEP = 40.0
+"""Fall of the logarithm of the integrand from which the rest adds nothing."""
+
+_FLAT = 1e-3
+
 CHUNK = 2_000
 """Groups integrated at a time: what that takes stays in the processor's cache."""
 
@@ -135,7 +140,9 @@ class ParetoNbd:
         points, weights = _quadrature()
         offset, gap = min(self.alpha, self.beta), abs(self.alpha - self.beta)
         low, high = np.log(offset + t_x), np.log(offset + T)
-        half = (high - low) / 2
+        # The logarithm of the integrand falls ever faster, so that nodes further out than this would be wasted.
+        fall = (offset + t_x) * ((self.r + x) / (self.alpha + t_x) + (self.s + 1) / (self.beta + t_x)) - 1
+        half = np.minimum(high - low, _DEEP / np.maximum(fall, _FLAT)) / 2
         log_near = low[:, None] + half[:, None] * (points + 1)
         near = np.exp(log_near)
         far = near + gap

@@ -17,7 +17,7 @@ HISTORY_DAYS = 29
 FIRST = SHOP_START + timedelta(days=HISTORY_DAYS)
 DERIVED_UNTIL_TRANSITIONS = (
     "raw_orders", "customer_identities", "customer_activity", "nps_responses", "score_models", "customer_profiles",
-    "customer_scores", "customer_segments", "segment_transitions",
+    "customer_scores", "score_changes", "customer_segments", "segment_transitions",
 )  # fmt: skip
 CDNOW = REPOSITORY.parent / "shared" / "data" / "cdnow" / "cdnow_master.csv.gz"
 

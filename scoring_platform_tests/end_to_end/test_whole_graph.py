@@ -185,7 +185,7 @@ def test_parts_and_causes_add_up_to_every_total(mornings: Mornings) -> None:
         ).fetchone()
         causes = connection.execute(
             "SELECT count(*), count(*) FILTER (total_after = total_score * 100 AND total_after = total_before + "
-            "first_seen + late_data + merges + configuration + model_version + ageing + own_events) "
+            "first_seen + late_data + merges + configuration + score_changes.model_version + ageing + own_events) "
             "FROM score_changes JOIN customer_scores USING (as_of, customer_id)"
         ).fetchone()
         bought = connection.execute(

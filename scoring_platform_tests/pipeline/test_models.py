@@ -24,8 +24,9 @@ def buyers(shop: Shop, count: int, day: date = START) -> None:
 
 
 def made(shop: Shop, day: date) -> dict[str, Any]:
-    """The row of score_models in force on ``day``."""
-    (row,) = models.score_models(shop.step(day)).to_pyarrow().to_pylist()
+    """The cut-offs' row of score_models in force on ``day``."""
+    rows = models.score_models(shop.step(day)).to_pyarrow().to_pylist()
+    (row,) = [row for row in rows if row["model"] == "rfm_cutoffs"]
     return {**row, "cut_offs": json.loads(row["parameters"])}
 
 
