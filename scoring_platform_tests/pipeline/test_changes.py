@@ -11,7 +11,6 @@ from typing import Any
 from scoring_platform.domain.changes import CAUSES
 from scoring_platform.pipeline.changes import score_changes
 from scoring_platform.pipeline.models import refit
-from scoring_platform.pipeline.step import span
 from scoring_platform_tests.domain.tables import noon
 from scoring_platform_tests.pipeline.scenario import Shop, bustle, open_shop
 
@@ -115,21 +114,3 @@ def test_without_the_day_before_it_starts_from_that_day_as_now_known(tmp_path: P
         for row in rows.values():
             assert row["total_after"] == row["total_before"] + sum(row[cause] for cause in CAUSES)
         assert not causes(rows) & {"late_data", "merges", "configuration"}
-
-
-def test_a_range_says_what_its_single_days_say(tmp_path: Path) -> None:
-    days = span(date(2026, 3, 31), date(2026, 4, 2))
-
-    def told(root: Path, runs: list[list[date]]) -> dict[Any, dict[str, Any]]:
-        with shop_of(root) as shop:
-            bustle(shop, seed=2, people=20, last=days[-1])
-            shop.publish(days[-1])
-            shop.publish_states([days[0] - timedelta(days=1), *days])
-            shop.compute(days[0] - timedelta(days=1))
-            found: dict[Any, dict[str, Any]] = {}
-            for run in runs:
-                found |= moved(shop, *run)
-            check_sums(shop, found)
-            return found
-
-    assert told(tmp_path / "range", [days]) == told(tmp_path / "days", [[day] for day in days])
