@@ -67,7 +67,7 @@ class PurchaseLog:
         np.minimum.at(first, self.customer[before], self.day[before])
         last = np.full(self.size, np.iinfo(np.int64).min)
         np.maximum.at(last, self.customer[before], self.day[before])
-        lately = self._count(before & (self.day > on - YEAR) & (self.day <= on - YEAR + season))
+        lately = self._count(before & (self.day > on - YEAR) & (self.day <= on - YEAR + min(season, YEAR)))
         measures = {"season": np.where(first <= on - YEAR, lately, np.nan)}
         if signals is not None:
             measures |= dict(signals(on))

@@ -65,12 +65,12 @@ def _with_purchase_measures(bought: ir.Table) -> ir.Table:
 
 def _season(step: Step, days: Sequence[date], horizon: int) -> ir.Table:
     """Return purchase days within (D − 365, D − 365 + horizon] per day D and customer: as_of, customer_id, season."""
-    first = min(days) - timedelta(days=YEAR - 1)
-    activity = step.everything("customer_activity", first=first, last=max(days) - timedelta(days=YEAR - horizon))
+    first, season = min(days) - timedelta(days=YEAR - 1), min(horizon, YEAR)
+    activity = step.everything("customer_activity", first=first, last=max(days) - timedelta(days=YEAR - season))
     bought = activity.filter(activity.purchase_day == 1).select("customer_id", "active_on")
     table = step.days_table(days)
     begin = table.as_of - ibis.interval(days=YEAR)
-    end = table.as_of - ibis.interval(days=YEAR - horizon)
+    end = table.as_of - ibis.interval(days=YEAR - season)
     found = table.join(bought, [bought.active_on > begin, bought.active_on <= end])
     return found.group_by(_KEYS).aggregate(season=found.count())
 
