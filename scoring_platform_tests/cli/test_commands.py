@@ -213,6 +213,7 @@ def small_company(tmp_path_factory: pytest.TempPathFactory, name: str) -> Platfo
     return platform
 
 
+@pytest.mark.drill
 def test_two_homes_and_two_runs_of_one_home_do_not_disturb_each_other(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
