@@ -17,6 +17,7 @@ import ibis.expr.types as ir
 
 from scoring_platform.config.scoring import Churn, Clv
 from scoring_platform.contracts.columns import MONEY
+from scoring_platform.domain.measures import shifted
 from scoring_platform.fitting.forecast import TILT, Forecast
 from scoring_platform.fitting.repeat_buying import ORDERS, orders_forecast_of
 from scoring_platform.fitting.snapshots import WEEK
@@ -206,7 +207,7 @@ def _next_order(joined: ir.Table, fitted: Forecast) -> ir.Value:
     shape = joined.order_days.cast("float64") - 1 + r
     weeks = (joined.tenure_days.cast("float64") / WEEK + alpha) * (ibis.literal(2.0) ** (1 / shape) - 1)
     days = ibis.least(weeks * WEEK, _FARTHEST_DAYS + 1.0).ceil().cast("int64")
-    day = (joined.as_of + days.as_interval("D")).cast("timestamp").cast("date")
+    day = shifted(joined.as_of, days)
     return (days <= _FARTHEST_DAYS).ifelse(day, ibis.null("date"))
 
 

@@ -15,6 +15,13 @@ import ibis.expr.types as ir
 from scoring_platform.contracts.columns import MONEY
 
 
+def shifted(day: ir.Value, days: int | ir.IntegerValue) -> ir.Value:
+    """Return the day so many days later."""
+    by = ibis.interval(days=days) if isinstance(days, int) else days.as_interval("D")
+    # A day plus an interval is a day to Ibis and an instant to the engine: only by way of an instant is it cast.
+    return (day + by).cast("timestamp").cast("date")
+
+
 def until(days: ir.Table) -> ir.Value:
     """Return the last day whose facts count."""
     return days.until if "until" in days.columns else days.as_of

@@ -234,7 +234,7 @@ def _level(
     reference = reference_of(models)
     if reference is None:
         shares = [float(one.known.again.mean()) for one in closed]
-        wanted = float(np.mean(probability(np.array([np.mean(logit(np.array(shares)))]))))
+        wanted = float(probability(logit(np.array(shares)).mean()))
         return shift_to_total(points, wanted * now.customers), []
     chances = btyd.chances(models[reference], now.histories(), horizon / WEEK)
     deviations = [

@@ -115,7 +115,7 @@ class Forecast:
     @property
     def clv_model(self) -> str:
         """Name of the model behind the CLV: ``typical`` before one could be fitted."""
-        return "typical" if self.rung == TYPICAL_SHOP else self.orders
+        return TYPICAL_SHOP if self.rung == TYPICAL_SHOP else self.orders
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""

@@ -15,10 +15,11 @@ import ibis.expr.types as ir
 
 from scoring_platform.config.load import load_config
 from scoring_platform.domain import changes as domain
+from scoring_platform.domain.measures import shifted
 from scoring_platform.domain.scoring import Rules, scores
 from scoring_platform.ledger.models import ModelVersion
 from scoring_platform.pipeline.models import cut_offs_under, version_name, version_named, versions_for
-from scoring_platform.pipeline.scores import facts_known, next_day, reshaped_on, score_rules
+from scoring_platform.pipeline.scores import facts_known, reshaped_on, score_rules
 from scoring_platform.pipeline.step import Step
 
 _DAY = timedelta(days=1)
@@ -104,9 +105,8 @@ def _rescored(step: Step, after: ir.Table, versions: Mapping[date, ModelVersion]
     """Return totals of the day before each day, by the facts and the graph known now; ``as_of`` is the day itself."""
     eves = [day - _DAY for day in sorted(versions)]
     rows = after.filter(after.as_of.isin(list(versions))).select("as_of", "customer_id")
-    eve = (rows.as_of - ibis.interval(days=1)).cast("timestamp").cast("date")
     days = step.days_table(eves)
-    measured = step.engine.materialise(facts_known(step, rows.mutate(as_of=eve), days, rules))
+    measured = step.engine.materialise(facts_known(step, rows.mutate(as_of=shifted(rows.as_of, -1)), days, rules))
     cut_offs = cut_offs_under(step, {day - _DAY: version for day, version in versions.items()})
     activity = _lately(step, rules, eves[0], eves[-1])
     scored = scores(measured, activity, days, cut_offs=cut_offs, rules=rules)
@@ -116,9 +116,7 @@ def _rescored(step: Step, after: ir.Table, versions: Mapping[date, ModelVersion]
 def _aged(step: Step, after: ir.Table, rules: Rules, versions: Mapping[date, ModelVersion]) -> ir.Table:
     """Return totals of each day as they would be had nothing happened since the day before."""
     days = step.days_table()
-    days = step.engine.materialise(
-        days.mutate(until=(days.as_of - ibis.interval(days=1)).cast("timestamp").cast("date"))
-    )
+    days = step.engine.materialise(days.mutate(until=shifted(days.as_of, -1)))
     measured = step.engine.materialise(facts_known(step, after.select(*_KEYS), days, rules))
     cut_offs = cut_offs_under(step, {day: versions[day] for day in step.days})
     activity = _lately(step, rules, step.days[0], step.last)
@@ -143,4 +141,4 @@ def _totals(scored: ir.Table) -> ir.Table:
 
 def _moved(totals: ir.Table) -> ir.Table:
     """Return totals under the day that follows."""
-    return totals.mutate(as_of=next_day(totals.as_of))
+    return totals.mutate(as_of=shifted(totals.as_of, 1))

@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 
 from scoring_platform.domain import forecasts as domain
-from scoring_platform.fitting.churn import TYPICAL
 from scoring_platform.fitting.forecast import Forecast
 from scoring_platform.fitting.log import YEAR
 from scoring_platform.fitting.repeat_buying import model_of
@@ -84,7 +83,7 @@ def _tables(step: Step, bought: ir.Table, fitted: Forecast) -> domain.Tables:
     lefts = {"order_days": behind["order_days"], "gap_days": behind["gap_days"]}
     aheads = {"order_days": before["order_days"], "tenure_days": before["tenure_days"]}
     for name in domain.needs(fitted):
-        parameters = fitted.models.get(name) or fitted.orders_parameters or TYPICAL
+        parameters = fitted.models.get(name) or fitted.orders_parameters
         model = model_of(name, parameters)
         lefts[f"left_{name}"] = left(model, behind["order_days"] - 1, behind["gap_days"] / WEEK, until=until)
         found = ahead(

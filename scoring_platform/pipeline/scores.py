@@ -13,7 +13,7 @@ import ibis.expr.types as ir
 
 from scoring_platform.contracts.columns import MONEY
 from scoring_platform.domain import segments
-from scoring_platform.domain.measures import counts, latest_answers, purchase_facts, purchases
+from scoring_platform.domain.measures import counts, latest_answers, purchase_facts, purchases, shifted
 from scoring_platform.domain.minting import reshaped
 from scoring_platform.domain.profiles import RECENT, RECENT_DAYS, WINDOW_DAYS
 from scoring_platform.domain.rfm import bands, measures
@@ -152,13 +152,7 @@ def _graph(step: Step, day: date) -> str | None:
 def _day_before(step: Step, days: Sequence[date]) -> ir.Table:
     """Segments as published on the day before each day, with ``as_of`` moved to the day that follows."""
     published = step.read("customer_segments", [day - timedelta(days=1) for day in days])
-    return published.mutate(as_of=next_day(published.as_of))
-
-
-def next_day(day: ir.DateColumn) -> ir.DateColumn:
-    """Return the day after."""
-    # A day plus an interval is a day to Ibis and an instant to the engine: only by way of an instant is it cast.
-    return (day + ibis.interval(days=1)).cast("timestamp").cast("date")
+    return published.mutate(as_of=shifted(published.as_of, 1))
 
 
 def _with_entry(step: Step, today: ir.Table) -> ir.Table:
@@ -168,7 +162,7 @@ def _with_entry(step: Step, today: ir.Table) -> ir.Table:
     A baseline day starts a stay without being a transition; a merge or a coming apart starts none.
     """
     published = step.engine.materialise(_day_before(step, step.days[:1]))
-    inside = today.select("customer_id", as_of=next_day(today.as_of), previous=today.segment)
+    inside = today.select("customer_id", as_of=shifted(today.as_of, 1), previous=today.segment)
     earlier = published.select(
         "customer_id", "as_of", previous=published.segment, previous_entered=published.entered_on
     )

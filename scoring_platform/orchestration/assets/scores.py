@@ -11,7 +11,12 @@ from scoring_platform.pipeline import changes, models, scores
 def score_assets(frame: Frame) -> list[dg.AssetsDefinition]:
     """Return the assets from profiles to segments."""
     return [
-        table_asset(frame, "score_models", models.score_models, deps=("customer_activity", "customer_identities")),
+        table_asset(
+            frame,
+            "score_models",
+            models.score_models,
+            deps=("customer_activity", "customer_identities", "nps_responses"),
+        ),
         table_asset(
             frame,
             "customer_scores",
