@@ -1,3 +1,5 @@
+"""Daily facts per customer: what counts, on which day, and whose it is."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,5 @@
+"""Decisions of consent: the latest per source counts, and unknown is not granted."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,5 @@
+"""What is written to the CRM: only what a person would act on."""
+
 from __future__ import annotations
 
 import json

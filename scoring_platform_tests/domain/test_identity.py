@@ -1,3 +1,5 @@
+"""Who is who: which records make one customer and which do not."""
+
 from __future__ import annotations
 
 import json

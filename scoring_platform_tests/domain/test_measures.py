@@ -1,3 +1,5 @@
+"""Sums, counts and dates over daily facts, for one day and for many."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

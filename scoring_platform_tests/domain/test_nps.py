@@ -1,3 +1,5 @@
+"""NPS answers: the latest revision, its segment and its customer."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""Which day may send: only the newest, and only while it is new."""
+
 from __future__ import annotations
 
 from datetime import date, timedelta

@@ -1,3 +1,5 @@
+"""Profiles: everything known of a customer at the end of a day."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

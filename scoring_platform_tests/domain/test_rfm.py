@@ -1,3 +1,5 @@
+"""Recency, frequency, monetary: cut-offs and bands, ties and unseen values."""
+
 from __future__ import annotations
 
 from collections import Counter

@@ -1,3 +1,5 @@
+"""The total score: integer parts that add up exactly."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,5 @@
+"""Segments: everybody is in exactly one, and nobody flaps."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

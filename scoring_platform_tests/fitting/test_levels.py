@@ -1,3 +1,5 @@
+"""Corrections of level: what closed horizons teach, and how little a few of them do."""
+
 from __future__ import annotations
 
 import numpy as np

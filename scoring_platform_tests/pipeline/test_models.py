@@ -1,3 +1,5 @@
+"""Frozen versions: made once per month and configuration."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Activity and profiles over several mornings: what is computed anew, and whose it is then."""
+
 from __future__ import annotations
 
 from datetime import date, timedelta

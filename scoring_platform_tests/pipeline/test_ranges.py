@@ -1,3 +1,5 @@
+"""A range gives the rows of its single days, merges and splits included."""
+
 from __future__ import annotations
 
 import shutil

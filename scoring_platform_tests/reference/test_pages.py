@@ -1,3 +1,5 @@
+"""The generated pages say what the code says."""
+
 from __future__ import annotations
 
 from datetime import date
