@@ -18,6 +18,7 @@ COMMANDS = {
     "backfill": "daily",
     "up": "services",
     "explain": "look",
+    "preview": "preview",
     "doctor": "doctor",
     "crm": "crm",
     "models": "models",

@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from scoring_platform.config.base import Section, ZoneName
 from scoring_platform.config.connections import Destinations, Sources
+from scoring_platform.config.leads import Leads
 from scoring_platform.config.scoring import (
     Churn,
     Clv,
@@ -130,6 +131,7 @@ class ScoringConfig(Section):
     scoring: Scoring = Scoring()
     churn: Churn = Churn()
     clv: Clv = Clv()
+    leads: Leads = Leads()
     segments: Segments = Segments()
     crm: CrmRules = CrmRules()
     activation: Activation = Activation()

@@ -191,7 +191,12 @@ CUSTOMER_SCORES = Table(
         "clv_high": money("Upper end of its interval", nullable=True),
         "clv_rung": text("Step of the ladder that was taken", nullable=True),
         "expected_next_order_on": day("Expected next purchase day", nullable=True),
-        "lead_score": integer("Score of a prospect", nullable=True, maximum=100),
+        "lead_score": integer(
+            "Intent times fit of a prospect; null for who has bought, and without a source of any signal",
+            nullable=True,
+            maximum=100,
+        ),
+        "mql": flag("Whether the lead score reaches the threshold; null without one", nullable=True),
         "model_version": identifier("Cut-offs and parameters used"),
         "config_version": identifier("Configuration used"),
     },

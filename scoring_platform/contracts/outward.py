@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from scoring_platform.contracts.columns import (
     day,
+    flag,
     identifier,
     instant,
     integer,
@@ -19,6 +20,7 @@ from scoring_platform.contracts.columns import (
 from scoring_platform.contracts.raw import RAW_NPS_RESPONSES
 from scoring_platform.contracts.table import Table
 
+BACKTESTED = ("churn", "clv", "bg_nbd", "mbg_nbd", "pareto_nbd")
 _CUSTOMER = "Customer, minted once from the earliest identifier"
 
 
@@ -170,17 +172,25 @@ MODEL_BACKTEST = Table(
     group="reporting",
     partition="state",
     key=("model", "horizon_days", "fitted_for"),
-    description="A forecast made a horizon ago against what happened.",
+    description="A forecast made a horizon ago, by what was known then, against what has happened since.",
     columns={
-        "model": identifier("Which model"),
-        "horizon_days": integer("Length of the forecast", unit="days"),
-        "fitted_for": day("Month of the forecast"),
+        "model": text("Forecasts as scores give them, or one model of repeat buying", isin=list(BACKTESTED)),
+        "horizon_days": integer("Length of the forecast", unit="days", minimum=1),
+        "fitted_for": day("Day after the last one whose facts its models were fitted to"),
+        "made_on": day("Day whose customers were forecast"),
+        "published": flag("Whether it was published then; else made again from the facts up to that day"),
         "auc": number("Ranking of who bought", nullable=True, minimum=0, maximum=1),
-        "brier": number("Mean squared error of the probability", nullable=True, minimum=0, maximum=1),
-        "calibration": json_text("Forecast and outcome by decile", nullable=True, pii=False),
-        "total_error": number("Forecast total over actual total, less 1", nullable=True),
-        "gini": number("Concentration caught", nullable=True),
+        "brier": number("Mean squared error of the probability of buying", nullable=True, minimum=0, maximum=1),
+        "calibration": json_text(
+            "By decile of the forecast: customers, forecast, what happened and its 95 % interval", pii=False
+        ),
+        "total_error": number("Of expected orders or CLV: forecast total over actual total, less 1", nullable=True),
+        "spearman": number("Correlation of ranks of the same", nullable=True, minimum=-1, maximum=1),
+        "gini": number("Concentration of spend that the forecast caught; 1 is all of it", nullable=True),
+        "lift": number("Spend of the tenth with the highest forecasts over that of a tenth at random", nullable=True),
+        "coverage": number("Share whose spend was within the interval of the CLV", nullable=True),
         "n": integer("Customers"),
+        "breach": text("What was wrong beyond chance; empty when nothing was"),
     },
 )
 

@@ -57,12 +57,17 @@ def activity(
             tracking_default=tracking_default,
         ),
         _tickets(_owned(raw.tickets, owners, _nodes(raw.tickets, scopes))),
-        _events(_owned(raw.events, owners, _nodes(raw.events, scopes))),
+        _events(owned_events(raw.events, owners, scopes)),
     ]
     rows = ibis.union(*[_padded(part) for part in parts])
     sums = {name: rows[name].sum() for name in _MEASURES if name != "purchase_day"}
     daily = rows.group_by(["customer_id", "as_of"]).aggregate(purchase_day=rows.purchase_day.max(), **sums)
     return daily.mutate(active_on=daily.as_of)
+
+
+def owned_events(events: ir.Table, owners: ir.Table, scopes: Scopes) -> ir.Table:
+    """Put the customer beside each row of raw_events; rows of nobody known are left out."""
+    return _owned(events, owners, _nodes(events, scopes))
 
 
 def _owned(table: ir.Table, owners: ir.Table, nodes: Sequence[ir.Value]) -> ir.Table:

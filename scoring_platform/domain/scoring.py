@@ -18,6 +18,9 @@ from scoring_platform.domain.measures import until
 
 TOTAL_HUNDREDTHS = 10_000
 WEIGHT = "decimal(18, 9)"
+MOST_A_DAY = 99_999
+"""Signal of one channel that counts on one day: the engine multiplies decimals within 18 digits and gives up beyond."""
+
 CHANNELS = ("email", "web", "support")
 
 
@@ -82,7 +85,6 @@ def scores(profiles: ir.Table, activity: ir.Table, days: ir.Table, *, cut_offs: 
         .cast("decimal(5, 2)"),
         horizon_days=ibis.literal(rules.scoring.horizon_days, type="int64"),
         config_version=ibis.literal(rules.config_version),
-        lead_score=ibis.null("int64"),
     )
 
 
@@ -142,4 +144,5 @@ def _weighted(known: ir.Table, weights: Mapping[str, float], decay: ir.Value) ->
     amount = terms[0]
     for term in terms[1:]:
         amount = amount + term
-    return (amount.cast("decimal(18, 4)") * decay).cast("decimal(38, 9)").sum()
+    bounded = ibis.least(amount, MOST_A_DAY).cast("decimal(18, 4)")
+    return (bounded * decay).cast("decimal(38, 9)").sum()

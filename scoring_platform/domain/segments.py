@@ -49,10 +49,23 @@ def segments(measured: ir.Table, past: ir.Table, rules: Segments) -> ir.Table:
     Returns:
         Columns as_of, customer_id, segment.
     """
-    decided = _last_decisive(measured, past, rules)
-    joined = measured.left_join(decided, ["as_of", "customer_id"])
+    joined = _decided(measured, past, rules)
     cases = [(_member(joined, rule), ibis.literal(rule.segment)) for rule in rules.rules]
     return joined.select("as_of", "customer_id", segment=ibis.cases(*cases, else_=ibis.literal(rules.fallback)))
+
+
+def memberships(measured: ir.Table, past: ir.Table, rules: Segments) -> ir.Table:
+    """Return for every row of ``measured`` of which rules the customer is a member, whichever of them comes first.
+
+    Takes what ``segments`` takes.
+
+    Returns:
+        Columns as_of, customer_id and ``member_<segment>`` for each rule.
+    """
+    joined = _decided(measured, past, rules)
+    return joined.select(
+        "as_of", "customer_id", **{f"member_{rule.segment}": _member(joined, rule) for rule in rules.rules}
+    )
 
 
 def transitions(today: ir.Table, yesterday: ir.Table, profiles: ir.Table, *, reshaped: ir.Table) -> ir.Table:
@@ -93,6 +106,11 @@ def _holds(table: ir.Table, condition: Condition) -> ir.BooleanValue:
         if limits.max is not None:
             parts.append(value <= limits.max)
     return ibis.and_(*parts).fill_null(False)
+
+
+def _decided(measured: ir.Table, past: ir.Table, rules: Segments) -> ir.Table:
+    """Put beside each row the last days on which rules were entered and left."""
+    return measured.left_join(_last_decisive(measured, past, rules), ["as_of", "customer_id"])
 
 
 def _last_decisive(measured: ir.Table, past: ir.Table, rules: Segments) -> ir.Table:

@@ -99,7 +99,14 @@ class ChurnModel:
 
 
 def fit_churn(
-    now: Snapshot, family: Family, trained: Sequence[Closed], closed: Sequence[Closed], *, horizon: int, inner: int
+    now: Snapshot,
+    family: Family,
+    trained: Sequence[Closed],
+    closed: Sequence[Closed],
+    *,
+    horizon: int,
+    inner: int,
+    broken: str = "",
 ) -> ChurnModel:
     """Choose and fit the card, and set its level.
 
@@ -111,6 +118,7 @@ def fit_churn(
             model ``reference`` names is enough.
         horizon: Days that will be forecast.
         inner: Days of the closed horizons; less than ``horizon`` while the shop's history is short.
+        broken: How earlier forecasts failed, when that was repeatedly: then recency and the newest horizon decide.
     """
     models = btyd.usable(family)
     trained = [one for one in trained if 0 < one.known.again.sum() < one.known.customers]
@@ -125,9 +133,11 @@ def fit_churn(
     logits = {name: _held_out(design, folds) for name, design in designs.items()}
     contests = _contests(logits, samples, customers)
     rung, reason = _chosen(contests, logits, np.concatenate([one.again for one in samples]), customers)
+    if broken:
+        rung, reason = RECENCY, f"the last forecasts failed ({broken}): recency, at the level of the newest horizon"
     card = designs[rung].card(designs[rung].fit())
     intercept, deviations = _level(card, models, now, closed, horizon=horizon, inner=inner)
-    level = next_level(deviations, horizon=inner)
+    level = next_level(deviations, horizon=inner, broken=bool(broken))
     if inner < horizon:  # a season of another length says nothing
         level = Level(level.lasting)
     return ChurnModel(rung, reason, card, intercept, level, models, contests, deviations)

@@ -11,23 +11,22 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from scoring_platform.fitting import repeat_buying as btyd
+from scoring_platform.fitting.backtest import Earlier, Foreseen
 from scoring_platform.fitting.churn import TYPICAL_SHOP, ChurnModel, Closed, fit_churn, reference_of
 from scoring_platform.fitting.histories import Floats
 from scoring_platform.fitting.levels import Level, deviation_of_counts, next_level
 from scoring_platform.fitting.log import PurchaseLog, Signals
 from scoring_platform.fitting.logistic import probability
 from scoring_platform.fitting.maximise import Fit
-from scoring_platform.fitting.repeat_buying import Family, Fitted
+from scoring_platform.fitting.repeat_buying import Family
 from scoring_platform.fitting.snapshots import WEEK, Snapshot
 from scoring_platform.fitting.tables import YEAR_WEEKS
 from scoring_platform.fitting.value import (
     Interval,
     OrderValue,
     best_for_orders,
-    fit_interval,
     fit_order_value,
     orders_model,
 )
@@ -46,8 +45,6 @@ _GROUPS = 8_000
 TILT = 4.0
 """Most that the churn card may raise or lower a customer's expected purchases of a year."""
 
-_YEAR = 365
-
 
 @dataclass(frozen=True)
 class Fits:
@@ -60,6 +57,7 @@ class Fits:
         paid: Customers Gamma-Gamma was fitted to.
         churn: The churn card.
         forecast: All that scoring needs.
+        earlier: What would have been forecast on earlier days, against what happened; the newest first.
     """
 
     family: Family
@@ -68,6 +66,21 @@ class Fits:
     paid: int
     churn: ChurnModel
     forecast: Forecast
+    earlier: Sequence[Earlier] = ()
+
+    def foresee(self, known: Snapshot, own: tuple[Floats, Floats]) -> Foreseen:
+        """Return what scoring forecasts for the horizon.
+
+        Args:
+            known: Customers on the fitting day, with the measures that were fitted to.
+            own: Paid purchase days of each and their mean value (money).
+        """
+        forecast, weeks = self.forecast, self.forecast.horizon / WEEK
+        model, histories = orders_model(self.family, forecast.orders), known.histories()
+        chances = self.churn.chances(known, forecast.horizon)
+        tilted = tilt(chances, btyd.chances(model, histories, weeks)) * forecast.scale
+        orders = tilted * btyd.expected(model, histories, weeks)
+        return Foreseen(chances, np.maximum(orders, chances), orders * forecast.value.of(*own))
 
 
 @dataclass(frozen=True)
@@ -132,31 +145,17 @@ class Forecast:
         return cls(**kept)
 
 
-def fit_forecast(log: PurchaseLog, on: int, *, horizon: int, fewest: int, signals: Signals | None = None) -> Fits:
-    """Fit everything to what is known at the end of day ``on``.
-
-    Args:
-        log: Purchases of the customers, up to ``on`` at least; what is later is not looked at.
-        on: The day.
-        horizon: Days that will be forecast.
-        fewest: Buyers below which nothing is fitted.
-        signals: Further measures on a day.
-    """
-    # Matrices are small: threads of a linear algebra library gain nothing, and spin against whatever else runs.
-    with threadpool_limits(limits=1, user_api="blas"):
-        return _fitted(log.through(on), on, horizon=horizon, fewest=fewest, signals=signals)
-
-
-def _fitted(log: PurchaseLog, on: int, *, horizon: int, fewest: int, signals: Signals | None) -> Fits:
+def fit_on(log: PurchaseLog, on: int, *, horizon: int, fewest: int, signals: Signals | None, broken: str = "") -> Fits:
+    """Fit everything but the interval to a log that ends on day ``on``."""
     now = log.snapshot(on, season=horizon, signals=signals)
     grouped = now.grouped()
     family: Family = btyd.fit_family(grouped) if now.customers >= fewest else {}
-    inner = _inner(log, on, horizon) if family else 0
+    inner = longest_closed(log, on, horizon) if family else 0
     trained = _trained(log, on, inner, family, signals) if inner else []
     names = list(btyd.usable(family))
     orders, orders_reason = best_for_orders(trained, names, inner)
     closed = _closed(log, on, inner, trained, {orders, reference_of(btyd.usable(family)) or orders}) if trained else []
-    churn = fit_churn(now, family, trained, closed, horizon=horizon, inner=inner)
+    churn = fit_churn(now, family, trained, closed, horizon=horizon, inner=inner, broken=broken)
     value, gamma_gamma, paid = _value(log, on)
     forecast = Forecast(
         horizon=horizon,
@@ -175,9 +174,9 @@ def _fitted(log: PurchaseLog, on: int, *, horizon: int, fewest: int, signals: Si
         orders=orders,
         orders_reason=orders_reason,
         orders_parameters=_parameters(orders_model(family, orders)),
-        **_scales(now, family, orders, churn, closed, horizon=horizon, inner=inner),
+        **_scales(now, family, orders, churn, closed, horizon=horizon, inner=inner, broken=bool(broken)),
         value=value,
-        interval=_interval(log, on, family, orders),
+        interval=None,
     )
     return Fits(family, gamma_gamma, now.customers, paid, churn, forecast)
 
@@ -186,7 +185,7 @@ def _parameters(model: btyd.Model) -> dict[str, float]:
     return {name: float(value) for name, value in asdict(model).items() if name != "modified"}
 
 
-def _inner(log: PurchaseLog, on: int, horizon: int) -> int:
+def longest_closed(log: PurchaseLog, on: int, horizon: int) -> int:
     """Return the days of the longest horizon that has closed with as much history before it; 0 when too short."""
     first = log.first_day
     known = 0 if first is None else on - first
@@ -242,6 +241,7 @@ def _scales(
     *,
     horizon: int,
     inner: int,
+    broken: bool,
 ) -> dict[str, float]:
     """Return what brings expected orders, tilted by the churn card, to the level closed horizons show."""
     model, histories = orders_model(family, orders), now.histories()
@@ -252,7 +252,7 @@ def _scales(
         )
         for one in closed
     ]
-    level = next_level(deviations, horizon=inner) if deviations else Level()
+    level = next_level(deviations, horizon=inner, broken=broken)
     if inner < horizon:
         level = Level(level.lasting)
     chances = btyd.chances(model, histories, horizon / WEEK)
@@ -274,20 +274,3 @@ def tilt(chances: Floats, model: Floats) -> Floats:
 def _ratio(wanted: Floats, given: Floats) -> float:
     total = float(given.sum())
     return float(wanted.sum()) / total if total > 0 else 1.0
-
-
-def _interval(log: PurchaseLog, on: int, family: Family, orders: str) -> Interval | None:
-    """Return the spread seen on the longest horizon, up to a year, that has closed with as much history before it."""
-    days = _inner(log, on, _YEAR)
-    if not family or not days:
-        return None
-    day = on - days
-    known = log.snapshot(day, season=days, ahead=days)
-    if known.customers < FEWEST:
-        return None
-    fitted: Fitted = btyd.fit_one(orders, known.grouped().every(_GROUPS), near=family[orders])
-    value, _, _ = _value(log, day)
-    own = log.spending(day)
-    forecast = btyd.expected(fitted.model, known.histories(), days / WEEK) * value.of(*own)
-    to_year = _YEAR / days
-    return fit_interval(forecast * to_year, known.spent * to_year, days=days)

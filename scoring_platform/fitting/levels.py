@@ -35,6 +35,9 @@ _SEASON = 0.5
 _MOST = 2.0
 """No correction is greater, on the scale of logits or logarithms."""
 
+_MOST_BROKEN = 6.0
+"""The same where forecasts have failed again and again, as when a shop has closed for a while."""
+
 
 @dataclass(frozen=True)
 class Deviation:
@@ -89,15 +92,18 @@ def shift_to_total(logits: Floats, wanted: float) -> float:
     return float(brentq(lambda shift: float(probability(logits + shift).sum()) - wanted, least, most))
 
 
-def next_level(past: Sequence[Deviation], *, horizon: int) -> Level:
+def next_level(past: Sequence[Deviation], *, horizon: int, broken: bool = False) -> Level:
     """Return the correction for the next horizon.
 
     Args:
         past: Deviations on horizons of equal length that follow each other, the newest first.
         horizon: Their length in days.
+        broken: Whether forecasts corrected in this way have failed again and again: then the newest alone counts.
     """
     if not past:
         return Level()
+    if broken:
+        return Level(lasting=float(np.clip(past[0].value, -_MOST_BROKEN, _MOST_BROKEN)))
     values = np.clip([one.value for one in past], -_MOST, _MOST)
     variances = np.array([one.variance for one in past])
     wander = _wander(values, variances)

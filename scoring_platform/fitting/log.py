@@ -51,6 +51,12 @@ class PurchaseLog:
         known = self.day <= on
         return PurchaseLog(self.customer[known], self.day[known], self.bought[known], self.net[known], self.size)
 
+    def every(self, step: int) -> PurchaseLog:
+        """Return the log of each ``step``-th customer; numbers say nothing of customers."""
+        chosen = self.customer % step == 0
+        size = -(-self.size // step)
+        return PurchaseLog(self.customer[chosen] // step, self.day[chosen], self.bought[chosen], self.net[chosen], size)
+
     def snapshot(self, on: int, *, season: int, signals: Signals | None = None, ahead: int | None = None) -> Snapshot:
         """Return what was known at the end of day ``on`` of everyone who had bought by then.
 

@@ -61,12 +61,15 @@ def gini(forecast: Floats, actual: Floats) -> float | None:
 
 
 def top_decile_lift(forecast: Floats, actual: Floats) -> float | None:
-    """Return the actual value of the tenth with the highest forecasts over that of a tenth at random."""
+    """Return the actual value of the tenth with the highest forecasts over that of a tenth at random.
+
+    Equal forecasts share what their customers did.
+    """
     total = float(actual.sum())
     if total <= 0 or len(actual) < 10:
         return None
     top = np.argsort(-forecast, kind="stable")[: len(actual) // 10]
-    return float(actual[top].sum() / total / (len(top) / len(actual)))
+    return float(_shared(forecast, actual)[top].sum() / total / (len(top) / len(actual)))
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,8 @@ class Decile:
     Attributes:
         n: Customers.
         forecast: Mean forecast.
-        actual: Share that did.
-        low: Lower end of the 95 % Wilson interval of that share.
+        actual: Mean of what happened; of chances, the share that did.
+        low: Lower end of the 95 % interval of that mean.
         high: Upper end.
     """
 
@@ -89,16 +92,37 @@ class Decile:
 
 
 def calibration(forecast: Floats, happened: Floats) -> list[Decile]:
-    """Return forecast and outcome by decile of the forecast; with few customers, fewer groups of at least 20."""
-    groups = min(10, max(1, len(forecast) // 20))
-    order = np.argsort(forecast, kind="stable")
+    """Return forecast and outcome of chances by decile, with Wilson's interval."""
     found = []
-    for part in np.array_split(order, groups):
-        if len(part):
-            share = float(happened[part].mean())
-            low, high = wilson(share, len(part))
-            found.append(Decile(len(part), float(forecast[part].mean()), share, low, high))
+    for chances, shares in _deciles(forecast, happened):
+        share = float(shares.mean())
+        found.append(Decile(len(shares), float(chances.mean()), share, *wilson(share, len(shares))))
     return found
+
+
+def calibration_of_values(forecast: Floats, actual: Floats) -> list[Decile]:
+    """Return forecast and outcome of amounts by decile, with the normal interval of a mean."""
+    squares = _shared(forecast, actual**2)
+    found = []
+    for (forecasts, values), (_, squared) in zip(_deciles(forecast, actual), _deciles(forecast, squares), strict=True):
+        mean = float(values.mean())
+        half = _Z * float(np.sqrt(max(float(squared.mean()) - mean**2, 0.0) / len(values)))
+        found.append(Decile(len(values), float(forecasts.mean()), mean, mean - half, mean + half))
+    return found
+
+
+def _deciles(forecast: Floats, actual: Floats) -> list[tuple[Floats, Floats]]:
+    """Split by height of the forecast; with few customers, into fewer groups of at least 20."""
+    groups = min(10, max(1, len(forecast) // 20))
+    order, shared = np.argsort(forecast, kind="stable"), _shared(forecast, actual)
+    return [(forecast[part], shared[part]) for part in np.array_split(order, groups) if len(part)]
+
+
+def _shared(forecast: Floats, actual: Floats) -> Floats:
+    """Return what customers with equal forecasts did on average, so that the order of rows tells nothing."""
+    _, group, counts = np.unique(forecast, return_inverse=True, return_counts=True)
+    group = group.reshape(-1)
+    return np.asarray((np.bincount(group, weights=actual) / counts)[group])
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, inspect, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.schema import CreateColumn
 
@@ -45,11 +45,7 @@ class Ledger:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            self._url = make_url(url)
-        except ArgumentError as error:
-            msg = "SCORING_LEDGER_URL is not a database address; use one such as sqlite:///var/ledger.db"
-            raise ConfigurationError(msg) from error
+        self._url = address_of(url)
         self._engine: Engine | None = None
         self._lock = Lock()
 
@@ -65,7 +61,7 @@ class Ledger:
         """Connect and make what is missing; opening an open ledger does nothing."""
         with self._lock:
             if self._engine is None:
-                engine = _engine(self._url.render_as_string(hide_password=False), self._url.database)
+                engine = engine_for(self._url.render_as_string(hide_password=False), self._url.database)
                 try:
                     _prepare(engine, self._url.render_as_string(hide_password=True))
                 except BaseException:
@@ -119,7 +115,21 @@ def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
         yield values[start : start + CHUNK]
 
 
-def _engine(url: str, database: str | None) -> Engine:
+def address_of(url: str) -> URL:
+    """Return the parts of the address ``url``.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    try:
+        return make_url(url)
+    except ArgumentError as error:
+        msg = "SCORING_LEDGER_URL is not a database address; use one such as sqlite:///var/ledger.db"
+        raise ConfigurationError(msg) from error
+
+
+def engine_for(url: str, database: str | None) -> Engine:
+    """Return what connects to ``url``; the file ``database`` of SQLite is made when it is not there."""
     try:
         engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     except (ImportError, NoSuchModuleError) as error:

@@ -24,6 +24,10 @@ NO_QUARANTINE = "no_quarantined_rows"
 NO_SHARED = "no_shared_identifiers"
 HISTORY = "history_complete"
 ALL_ACKNOWLEDGED = "all_acknowledged"
+FORECASTS_HOLD = "forecasts_hold"
+
+_LONGEST = 300
+"""Characters of one value in a table of the UI: a column of JSON would push everything else off the page."""
 
 
 def derived_specs(table: Table, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
@@ -233,11 +237,12 @@ def records(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
 
 
 def _plain(value: Any) -> str | int | float | bool | None:
-    if value is None or isinstance(value, (bool, int, str)):
+    if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):
         return None if math.isnan(value) else value
-    return str(value)
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def sync_spec(table: Table, partitions: dg.PartitionsDefinition) -> dg.AssetCheckSpec:
@@ -257,4 +262,28 @@ def sync_result(table: Table, applied: Applied) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(part for part in (words, applied.stopped) if part) or None,
         metadata=dict(applied.counts),
+    )
+
+
+def forecasts_spec(table: Table, partitions: dg.PartitionsDefinition) -> dg.AssetCheckSpec:
+    """Return the check that forecasts which have come due were not far off."""
+    description = (
+        "Forecasts that have come due hold: totals within half, buyers ranked above others, chances at their level. "
+        "After two that fail in a row the next models fall back to recency at the level of the newest horizon."
+    )
+    return _spec(table, FORECASTS_HOLD, description, blocking=False, partitions=partitions)
+
+
+def forecasts_result(table: Table, newest: Sequence[Mapping[str, Any]]) -> dg.AssetCheckResult:
+    """Return whether the newest forecasts held; a warning otherwise."""
+    wrong = [f"{row['model']}, {row['horizon_days']} days from {row['made_on']}: {row['breach']}" for row in newest]
+    wrong = [words for words, row in zip(wrong, newest, strict=True) if row["breach"]]
+    advice = "Look at what changed in the shop since; models of the new state: scoring-platform models refit"
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        check_name=FORECASTS_HOLD,
+        asset_key=table.name,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(wrong) or None,
+        metadata={"what to do": advice} if wrong else {},
     )

@@ -63,7 +63,7 @@ def written_metadata(step: Step, table: Table, written: Written) -> dict[str, An
     """Return the metadata of a computed table: rows, versions, a masked sample."""
     size = sum(Path(file).stat().st_size for version in written.versions for file in version.files)
     newest = written.versions[-1:]
-    sample = step.engine.scan(table, newest).limit(SAMPLE_ROWS).to_pandas().to_dict("records")
+    sample = step.engine.scan(table, newest).limit(SAMPLE_ROWS).to_pyarrow().to_pylist()
     return {
         "dagster/row_count": newest[0].rows if newest else 0,
         "days": len(written.versions),

@@ -19,6 +19,8 @@ from scoring_platform.domain.linking import DEVICE
 from scoring_platform.errors import ConfigurationError
 from scoring_platform.ingest.quarantine import quarantine_table
 from scoring_platform.lake.engine import DuckDBEngine
+from scoring_platform.pipeline.lead_words import lead_in_words
+from scoring_platform.pipeline.leads import lead_evidence
 from scoring_platform.settings import Settings
 
 _PART_NAMES = {
@@ -81,6 +83,7 @@ def explanation(engine: DuckDBEngine, settings: Settings, customer: str, *, day:
         "parts": {part: scores[f"points_{part}"] for part in PARTS},
         "evidence": _evidence(profile, scores, window=settings.config.rfm.window_days),
         "forecast": {name: scores[name] for name in _FORECAST},
+        "lead": lead_evidence(engine, settings, profile, scores=scores, day=day),
         "changes": _changes(engine, customer_id, day),
         "model_version": scores["model_version"],
         "config_version": scores["config_version"],
@@ -104,6 +107,7 @@ def in_words(found: dict[str, Any], settings: Settings) -> str:
         lines.append(f"  {points / 100:6.2f}  {_PART_NAMES[part][language]}: {found['evidence'][part]}")
     lines += _changes_in_words(found["changes"], language)
     lines += _forecast_in_words(found["forecast"], language)
+    lines += lead_in_words(found["lead"], language)
     lines.append(
         f"{'モデル' if japanese else 'Model'} {found['model_version']}, "
         f"{'設定' if japanese else 'configuration'} {found['config_version']}"

@@ -19,10 +19,12 @@ import numpy as np
 from scoring_platform.domain.forecasts import SIGNALS, signals
 from scoring_platform.domain.measures import counts, latest_answers
 from scoring_platform.domain.profiles import RECENT, RECENT_DAYS
-from scoring_platform.fitting.forecast import Fits, fit_forecast
+from scoring_platform.fitting.backtest import Backtest
+from scoring_platform.fitting.forecast import Fits
 from scoring_platform.fitting.histories import Floats
 from scoring_platform.fitting.log import PurchaseLog
 from scoring_platform.fitting.maximise import Fit
+from scoring_platform.fitting.procedure import fit_forecast
 from scoring_platform.fitting.repeat_buying import Fitted
 from scoring_platform.pipeline.step import Step
 
@@ -42,7 +44,7 @@ def fit(step: Step, through: date, *, configured: list[str]) -> Fits:
         configured: Parts of the score that have a source.
     """
     facts = _facts(step, through)
-    sample = step.engine.materialise(_sample(facts))
+    sample = step.engine.materialise(sampled(facts.filter(facts.purchase)))
     bought = facts.semi_join(sample, "customer_id").order_by("customer_id", "active_on").to_pyarrow()
     ids = sorted(set(bought["customer_id"].to_pylist()))
     number = {one: place for place, one in enumerate(ids)}
@@ -75,9 +77,9 @@ def _facts(step: Step, through: date) -> ir.Table:
     return bought.select("customer_id", "active_on", purchase=bought.purchase_day == 1, net=net)
 
 
-def _sample(facts: ir.Table) -> ir.Table:
-    """Return the customers that are fitted to: customer_id."""
-    buyers = facts.filter(facts.purchase).select("customer_id").distinct()
+def sampled(rows: ir.Table) -> ir.Table:
+    """Return those of the customers in ``rows`` that stand for all: customer_id."""
+    buyers = rows.select("customer_id").distinct()
     # A hash of the id, not of the engine: the same customers everywhere, whoever else there is.
     hashed = buyers.mutate(place=(ibis.literal(_SALT) + buyers.customer_id).hexdigest("md5"))
     return hashed.order_by("place", "customer_id").limit(SAMPLE).select("customer_id")
@@ -125,6 +127,28 @@ def rows_of(fits: Fits, through: date) -> list[dict[str, Any]]:
         }
     )
     return rows
+
+
+def backtests_of(fits: Fits) -> list[dict[str, Any]]:
+    """Return how earlier forecasts would have done, as rows of model_backtest without as_of."""
+    rows = []
+    for one in fits.earlier:
+        made_on = _EPOCH + timedelta(days=one.on)
+        rows.append(backtest_row(one.model, one.days, made_on, made_on + timedelta(days=1), one.result))
+    return rows
+
+
+def backtest_row(model: str, days: int, made_on: date, fitted_for: date, result: Backtest) -> dict[str, Any]:
+    """Return one forecast's figures as JSON can hold them, for model_backtest."""
+    plain = result.plain()
+    return {
+        **plain,
+        "calibration": json.dumps(plain["calibration"]),
+        "model": model,
+        "horizon_days": days,
+        "fitted_for": fitted_for.isoformat(),
+        "made_on": made_on.isoformat(),
+    }
 
 
 def _btyd_row(name: str, one: Fitted, fits: Fits, through: date) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from scoring_platform.domain import rfm
 from scoring_platform.domain.measures import purchases
 from scoring_platform.fitting.forecast import Forecast
 from scoring_platform.ledger.models import ModelVersion, keep_version, newest_version, one_version
-from scoring_platform.pipeline.fits import fit, rows_of
+from scoring_platform.pipeline.fits import backtests_of, fit, rows_of
+from scoring_platform.pipeline.leads import model_row
 from scoring_platform.pipeline.step import Step
 
 RFM_CUTOFFS, CHURN = "rfm_cutoffs", "churn"
@@ -84,7 +85,7 @@ def score_models(step: Step) -> ir.Table:
     rows = [
         {"as_of": day, "version": version_name(version), "fitted_for": version.month, **_without_limits(row)}
         for day, version in versions.items()
-        for row in (*version.payload["models"], *_fitted(step, version).payload["models"])
+        for row in (*version.payload["models"], *_fitted(step, version).payload["models"], model_row(step.settings))
     ]
     kinds = {"as_of": "date", **dict(contract_of("score_models").schema.items())}
     return step.engine.materialise(ibis.memtable(rows, schema=ibis.schema(kinds)))
@@ -120,6 +121,21 @@ def forecasts_for(step: Step, days: Sequence[date]) -> list[tuple[Forecast, list
     return list(by_name.values())
 
 
+def backtests_for(step: Step, days: Sequence[date]) -> dict[date, list[dict[str, Any]]]:
+    """Return how earlier forecasts of the versions in force would have done: rows of model_backtest, by day."""
+    versions = versions_for(step, days)
+    return {
+        day: [dict(row) for row in _row_of(_fitted(step, version), CHURN)["backtests"]]
+        for day, version in versions.items()
+    }
+
+
+def fitted_for(version: ModelVersion) -> date:
+    """Return the day after the last one whose facts count in a version."""
+    through = version.payload.get("fitted_through")
+    return date.fromisoformat(through) + timedelta(days=1) if through else version.month
+
+
 def configured_parts(step: Step) -> list[str]:
     """Return the parts of the score that have a source."""
     given = step.settings.raw_tables
@@ -147,21 +163,55 @@ class Refit:
     rows: Sequence[Mapping[str, Any]]
 
 
+@dataclass(frozen=True)
+class NextCutOffs:
+    """What the next month's cut-offs will move.
+
+    Attributes:
+        since: First day they are in force.
+        buyers: Buyers of the window on the day before.
+        moved: How many of them will be in another band, by measure.
+    """
+
+    since: date
+    buyers: int
+    moved: Mapping[str, int]
+
+
+def next_cut_offs(step: Step) -> NextCutOffs | None:
+    """Return, on the last day of a month, what the cut-offs of the next will move; None on other days.
+
+    They are made here, from the facts up to this day, and kept: what is announced is what comes.
+    """
+    since = step.last + timedelta(days=1)
+    if since.day != 1:
+        return None
+    before, made = versions_for(step, [step.last])[step.last], versions_for(step, [since])[since]
+    buyers, moved = _moves(step, step.last, before, made)
+    return NextCutOffs(since, buyers, moved)
+
+
 def refit(step: Step, through: date) -> Refit:
     """Make a new version for the month of ``through`` from the facts up to its end; it is in force from now on."""
     inputs, month = model_inputs(step), month_of(through)
     before = newest_version(step.ledger, month, inputs)
     made = _make(step, month, inputs, through=through, number=0 if before is None else before.refit + 1)
-    buyers = _buyers(step, through)
-    moved = {} if before is None else {name: _moved(name, buyers[name][0], before, made) for name in _MEASURES}
+    buyers, moved = _moves(step, through, before, made)
     return Refit(
         version=version_name(made),
         through=through,
         replaces=None if before is None else version_name(before),
-        buyers=buyers["frequency"][1],
+        buyers=buyers,
         moved=moved,
         rows=[*made.payload["models"], *_fitted(step, made).payload["models"]],
     )
+
+
+def _moves(step: Step, on: date, before: ModelVersion | None, made: ModelVersion) -> tuple[int, dict[str, int]]:
+    """Return how many buyers there are on a day, and how many change their band of each measure."""
+    buyers = _buyers(step, on)
+    moved = {} if before is None else {name: _moved(name, buyers[name][0], before, made) for name in _MEASURES}
+    return buyers["frequency"][1], moved
 
 
 def _moved(measure: str, values: Iterable[tuple[Decimal, int]], before: ModelVersion, made: ModelVersion) -> int:
@@ -191,10 +241,10 @@ def _fitted(step: Step, version: ModelVersion) -> ModelVersion:
     found = one_version(step.ledger, version.month, inputs, version.refit)
     if found is not None:
         return found
-    through = date.fromisoformat(version.payload.get("fitted_through") or str(version.month - timedelta(days=1)))
+    through = fitted_for(version) - timedelta(days=1)
     fits = fit(step, through, configured=configured_parts(step))
     rows = rows_of(fits, through)
-    rows[-1]["forecast"] = fits.forecast.plain()
+    rows[-1] |= {"forecast": fits.forecast.plain(), "backtests": backtests_of(fits)}
     return _keep(step, version.month, inputs, version.refit, rows, through=through)
 
 
@@ -235,7 +285,7 @@ def _rfm_row(step: Step, fitted_on: date) -> dict[str, Any]:
 
 
 def _without_limits(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in {"cut_offs", "forecast"}}
+    return {name: value for name, value in row.items() if name not in {"cut_offs", "forecast", "backtests"}}
 
 
 def _fixed(cut_offs: FixedCutoffs) -> dict[str, list[str]]:

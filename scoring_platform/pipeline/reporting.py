@@ -18,7 +18,7 @@ from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.contracts.masking import mask_email, mask_text
 from scoring_platform.ingest.quarantine import quarantine_table
 from scoring_platform.pipeline.activation import run_permission
-from scoring_platform.pipeline.models import version_name, versions_for
+from scoring_platform.pipeline.models import next_cut_offs, version_name, versions_for
 from scoring_platform.pipeline.step import Step, span
 from scoring_platform.reporting.data import (
     CrmOutcome,
@@ -28,6 +28,7 @@ from scoring_platform.reporting.data import (
     Links,
     Movement,
     Mover,
+    NextCutOffs,
     Nps,
     RejectReason,
     ReportData,
@@ -75,8 +76,17 @@ def report_data(step: Step) -> ReportData:
         engagement=_engagement(step),
         crm=_crm(step),
         quality=_quality(step),
+        next_cut_offs=_next_cut_offs(step),
         links=Links(assets_base=f"{config.report.dagster_url.rstrip('/')}/assets"),
     )
+
+
+def _next_cut_offs(step: Step) -> NextCutOffs | None:
+    coming = next_cut_offs(step)
+    if coming is None:
+        return None
+    moved = coming.moved
+    return NextCutOffs(coming.since, coming.buyers, moved["recency_days"], moved["frequency"], moved["monetary"])
 
 
 def _currency(step: Step) -> str:

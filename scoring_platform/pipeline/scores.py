@@ -21,6 +21,7 @@ from scoring_platform.domain.scoring import Rules, scores
 from scoring_platform.pipeline.forecasts import forecasts
 from scoring_platform.pipeline.identities import TABLE as IDENTITIES
 from scoring_platform.pipeline.identities import owners
+from scoring_platform.pipeline.leads import lead_scores
 from scoring_platform.pipeline.models import configured_parts, cut_off_table, forecasts_for
 from scoring_platform.pipeline.step import Step, span
 
@@ -36,7 +37,8 @@ def score_rules(step: Step) -> Rules:
 def customer_scores(step: Step) -> ir.Table:
     """Scores of the run's days."""
     published = step.read("customer_profiles", step.days)
-    return _scored(step, _within_window(step, published), step.days)
+    scored = _scored(step, _within_window(step, published), step.days)
+    return _beside(scored, lead_scores(step, published))
 
 
 def customer_segments(step: Step) -> ir.Table:
@@ -83,6 +85,12 @@ def _scored(step: Step, bought: ir.Table, days: Sequence[date]) -> ir.Table:
 
 
 def _segments(step: Step) -> ir.Table:
+    measured, past = segment_measures(step)
+    return step.engine.materialise(segments.segments(measured, past, step.config.segments))
+
+
+def segment_measures(step: Step) -> tuple[ir.Table, ir.Table]:
+    """Return what conditions read of everyone on the run's days, and in the look-back of those whom it decides."""
     rules = step.config.segments
     columns = ["as_of", "customer_id", *segments.measures(rules)]
     scored = step.read("customer_scores", step.days)
@@ -90,8 +98,7 @@ def _segments(step: Step) -> ir.Table:
     measured = segments.with_tenure(scored.inner_join(profiles, ["as_of", "customer_id"]))
     measured = step.engine.materialise(measured.select(columns))
     open_customers = step.engine.materialise(segments.undecided(measured, rules))
-    past = step.engine.materialise(_past(step, open_customers).select(columns))
-    return step.engine.materialise(segments.segments(measured, past, rules))
+    return measured, step.engine.materialise(_past(step, open_customers).select(columns))
 
 
 def _past(step: Step, customers: ir.Table) -> ir.Table:

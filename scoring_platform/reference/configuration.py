@@ -112,7 +112,9 @@ def _default_words(place: Place, name: str, field: FieldInfo) -> str:
     if isinstance(value, BaseModel):
         return "see below"
     text = json.dumps(_plain(value), ensure_ascii=False)
-    return code(text) if len(text) <= _LONGEST_DEFAULT else "see [segments](segments.md)"
+    if len(text) <= _LONGEST_DEFAULT:
+        return code(text)
+    return "see [segments](segments.md)" if place.path == "segments" else "as in the packaged file"
 
 
 def _plain(value: Any) -> Any:

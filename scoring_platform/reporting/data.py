@@ -227,6 +227,25 @@ class TableQuality:
 
 
 @dataclass(frozen=True)
+class NextCutOffs:
+    """What the cut-offs of the next month will move.
+
+    Attributes:
+        since: First day they are in force.
+        buyers: Buyers of the window.
+        recency: How many of them will be in another recency band.
+        frequency: The same of frequency.
+        monetary: The same of spend.
+    """
+
+    since: date
+    buyers: int
+    recency: int
+    frequency: int
+    monetary: int
+
+
+@dataclass(frozen=True)
 class Links:
     """Where a reader can go on; every part is optional.
 
@@ -282,6 +301,7 @@ class ReportData:
         engagement: None when no source of e-mail events is configured.
         crm: One outcome per configured CRM; empty when none is.
         quality: One row per raw table and source.
+        next_cut_offs: On the last day of a month, what those of the next will move.
         links: Where to go on.
     """
 
@@ -307,6 +327,7 @@ class ReportData:
     engagement: EmailEngagement | None
     crm: tuple[CrmOutcome, ...]
     quality: tuple[TableQuality, ...]
+    next_cut_offs: NextCutOffs | None = None
     links: Links = Links()
 
     def __post_init__(self) -> None:

@@ -182,6 +182,11 @@ def _figure_notices(edition: Edition) -> Iterator[Notice]:
     change = _window_change(data)
     if change is not None and change <= REVENUE_DROP:
         yield Notice("warn", edition.say("watch.revenue", change=formats.percent(abs(change))), "sales")
+    if data.next_cut_offs is not None:
+        moved = {name: getattr(data.next_cut_offs, name) for name in ("buyers", "recency", "frequency", "monetary")}
+        counts = {name: formats.integer(count) for name, count in moved.items()}
+        day = formats.day_of_week(data.next_cut_offs.since)
+        yield Notice("warn", edition.say("watch.cut_offs", day=day, **counts), "rfm")
     share = data.headline.anonymous_share
     if share is not None and share >= ANONYMOUS_SHARE:
         yield Notice("warn", edition.say("watch.anonymous", share=formats.percent(share)), "sales")

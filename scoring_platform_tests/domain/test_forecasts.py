@@ -20,10 +20,11 @@ from scoring_platform.contracts.columns import MONEY
 from scoring_platform.domain.forecasts import COLUMNS, Rules, Tables, forecasts, histories, needs
 from scoring_platform.fitting import repeat_buying as btyd
 from scoring_platform.fitting.churn import TYPICAL
-from scoring_platform.fitting.forecast import Fits, Forecast, fit_forecast
+from scoring_platform.fitting.forecast import Fits, Forecast
 from scoring_platform.fitting.histories import Floats, Histories
 from scoring_platform.fitting.log import PurchaseLog
 from scoring_platform.fitting.logistic import logit, probability
+from scoring_platform.fitting.procedure import fit_forecast
 from scoring_platform.fitting.snapshots import WEEK, Snapshot
 from scoring_platform.fitting.tables import YEAR_WEEKS, ahead, left
 from scoring_platform.fitting.value import Interval, OrderValue

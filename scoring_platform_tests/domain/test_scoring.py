@@ -99,6 +99,15 @@ def test_the_weight_of_a_part_without_a_source_is_spread_over_the_others() -> No
     }
 
 
+@pytest.mark.parametrize("seconds", [100_000, 10**12])
+def test_no_amount_of_activity_on_one_day_is_too_much(db: Database, seconds: int) -> None:
+    web = Signal(scale=1000, positive={"web_engaged_seconds": 1})
+    facts = [{"customer_id": "c1", "active_on": DAY, "web_engaged_seconds": seconds}]
+    found = scored(db, person(), facts=facts, by=rules(Scoring(web=web)))["c1"]
+
+    assert found["points_web"] == maxima(rules())["web"]
+
+
 @pytest.mark.parametrize("missing", [(), ("nps",), OPTIONAL])
 def test_nothing_and_everything_are_reachable(db: Database, missing: tuple[str, ...]) -> None:
     by = rules(configured=[part for part in PARTS if part not in missing])

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring_platform.fitting import repeat_buying as btyd
+from scoring_platform.fitting.backtest import Foreseen
 from scoring_platform.fitting.churn import TYPICAL_SHOP
-from scoring_platform.fitting.forecast import TILT, Fits, Forecast, fit_forecast, tilt
+from scoring_platform.fitting.forecast import TILT, Fits, Forecast, tilt
 from scoring_platform.fitting.histories import Floats
 from scoring_platform.fitting.log import PurchaseLog
 from scoring_platform.fitting.metrics import auc, brier, total_error
+from scoring_platform.fitting.procedure import fit_forecast
 from scoring_platform.fitting.snapshots import WEEK, Snapshot
-from scoring_platform.fitting.value import orders_model
 from scoring_platform_tests.fitting.cdnow import DATA, MASTER, SAMPLE
 from scoring_platform_tests.fitting.logs import Row, number, published_log, renumbered, rows_log, shop_log
 
@@ -36,12 +37,9 @@ def published_fit(which: tuple[str, str], day: str, horizon: int) -> tuple[Fits,
     return fits, log.snapshot(on, season=horizon, ahead=horizon)
 
 
-def expected_orders(fits: Fits, known: Snapshot, horizon: int) -> Floats:
-    """Expected purchase days, as scoring tilts and levels them."""
-    model, histories = orders_model(fits.family, fits.forecast.orders), known.histories()
-    chances = fits.churn.chances(known, horizon)
-    tilted = tilt(chances, btyd.chances(model, histories, horizon / WEEK)) * fits.forecast.scale
-    return np.maximum(tilted * btyd.expected(model, histories, horizon / WEEK), chances)
+def foreseen(fits: Fits, log: PurchaseLog, on: int) -> Foreseen:
+    """What is forecast on day ``on`` of everyone there is."""
+    return fits.foresee(log.snapshot(on, season=fits.forecast.horizon), log.spending(on))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +70,7 @@ def test_published_purchases_are_forecast_better_than_by_any_single_model(
 def test_the_total_of_expected_orders_is_no_further_off_than_that_of_pareto_nbd(marked: bool) -> None:
     horizon = 273
     fits, known = published_fit(SAMPLE, "1997-09-30", horizon)
-    own = total_error(expected_orders(fits, known, horizon), known.bought)
+    own = total_error(foreseen(fits, published_log(SAMPLE), number("1997-09-30")).orders, known.bought)
     pareto = btyd.expected(fits.family[btyd.PARETO_NBD].model, known.histories(), horizon / WEEK)
     other = total_error(pareto, known.bought)
 
@@ -129,7 +127,8 @@ def check(log: PurchaseLog, on: int, horizon: int, fewest: int) -> Fits:
     """Fit, and check what must hold whatever was fitted to."""
     fits = fit_forecast(log, on, horizon=horizon, fewest=fewest)
     known = log.snapshot(on, season=horizon)
-    chances, orders = fits.churn.chances(known, horizon), expected_orders(fits, known, horizon)
+    found = foreseen(fits, log, on)
+    chances, orders = found.chances, found.orders
     worth = fits.forecast.value.of(*log.spending(on))
     for values in (chances, orders, worth):
         assert len(values) == known.customers
@@ -167,7 +166,7 @@ def test_what_cannot_be_fitted_falls_back_to_a_typical_shop() -> None:
 def test_who_buys_daily_is_expected_daily() -> None:
     log, on = DEGENERATE["one buys daily"]
     fits = check(log, on, 30, 1)
-    orders = expected_orders(fits, log.snapshot(on, season=30), 30)
+    orders = foreseen(fits, log, on).orders
 
     assert orders[0] == pytest.approx(30, rel=0.2)
     assert orders[1:].max() < 10

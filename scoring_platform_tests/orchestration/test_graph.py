@@ -30,7 +30,7 @@ GROUPS = {
     "scores": {"score_models", "customer_scores", "score_changes"},
     "segments": {"customer_segments", "segment_transitions"},
     "activation": {"crm_sync_plan", "crm_sync"},
-    "reporting": {"daily_report", "report_delivery"},
+    "reporting": {"model_backtest", "daily_report", "report_delivery"},
 }
 RAW_CHECKS = {"no_quarantined_rows": False, "quarantine_share": True, "extract_not_empty": True}
 
@@ -57,8 +57,9 @@ def test_checks_and_which_of_them_block(definitions: dg.Definitions) -> None:
     computed = set().union(*(names for group, names in GROUPS.items() if group not in ("ingest", "reporting")))
     expected = {(table, "contract"): True for table in computed}
     expected |= {(table, name): blocking for table in RAW for name, blocking in RAW_CHECKS.items()}
-    expected |= {("customer_identities", "no_shared_identifiers"): False}
+    expected |= {("customer_identities", "no_shared_identifiers"): False, ("model_backtest", "contract"): True}
     expected |= {("customer_activity", "history_complete"): True, ("crm_sync", "all_acknowledged"): False}
+    expected |= {("model_backtest", "forecasts_hold"): False}
 
     assert found == expected
 

@@ -97,3 +97,18 @@ def test_of_two_runs_that_make_a_version_at_once_the_first_counts(tmp_path: Path
 
         assert keep_version(shop.ledger, mine) == mine
         assert keep_version(shop.ledger, other) == mine
+
+
+def test_on_the_last_day_of_a_month_it_is_known_what_the_next_cut_offs_move(tmp_path: Path) -> None:
+    with open_shop(tmp_path) as shop:
+        buyers(shop, 100)
+        assert made(shop, MARCH)["rung"] == "fixed", "there was nobody before March"
+        coming = models.next_cut_offs(shop.step(MARCH))
+        buyers(shop, 400, APRIL - timedelta(days=5))
+
+        assert coming is not None
+        assert (coming.since, coming.buyers) == (date(2026, 4, 1), 100)
+        # All of 100 spent at most 100, the lowest fixed band; by fifths, eighty of them leave it.
+        assert coming.moved["monetary"] == 80
+        assert made(shop, APRIL)["sample_size"] == 100, "what was announced is what comes"
+        assert models.next_cut_offs(shop.step(MARCH - timedelta(days=1))) is None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
-from scoring_platform.reporting.data import CrmOutcome, Headline, Movement, Nps, ReportData, Sales
+from scoring_platform.reporting.data import CrmOutcome, Headline, Movement, NextCutOffs, Nps, ReportData, Sales
 from scoring_platform.reporting.story import MAX_NOTICES, movement_direction, sentences, watch_list
 from scoring_platform.reporting.tiles import Tile, tiles
 from scoring_platform.reporting.words import Edition
@@ -167,3 +168,11 @@ def test_falling_revenue_unknown_buyers_and_a_negative_nps_are_pointed_out_from_
 def test_an_inert_day_says_why_the_crm_was_left_alone() -> None:
     data = replace(ordinary(), crm=(CrmOutcome("hubspot", 9, 0, inert_reason="not_newest"),), movements=())
     assert "hubspotへの反映は行っていません：過去日の集計のため" in noticed(data)
+
+
+def test_new_cut_offs_are_announced_the_day_before() -> None:
+    coming = NextCutOffs(date(2026, 12, 1), buyers=1431, recency=210, frequency=32, monetary=1)
+    told = {language: noticed(replace(ordinary(language), next_cut_offs=coming, crm=())) for language in ("ja", "en")}
+
+    assert any("購入者1,431人" in text and "最終購入日210人" in text for text in told["ja"])
+    assert any("Of 1,431 buyers move: 210 in R, 32 in F, 1 in M" in text for text in told["en"])

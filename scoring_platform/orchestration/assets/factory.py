@@ -75,7 +75,7 @@ def raw_asset(frame: Frame, name: str) -> dg.AssetsDefinition:
             _note_touched(context, table, loaded)
             results = checks.raw_results(table, loaded.verdicts, samples=quarantine_samples(step, table, loaded))
             if len(step.days) > 1:
-                _note_days(context, {v.day: checks.raw_results(table, [v]) for v in loaded.verdicts})
+                note_days(context, {v.day: checks.raw_results(table, [v]) for v in loaded.verdicts})
             if loaded.blocked:
                 yield from results
                 return
@@ -142,7 +142,7 @@ def publish(
         return
     refresh_views(step.lake)
     _note_contract(context, step, table, step.days)
-    metadata = {**written_metadata(step, table, written), **(plot(step) if plot else {})}
+    metadata = {**(plot(step) if plot else {}), **written_metadata(step, table, written)}
     yield dg.MaterializeResult(metadata=metadata, check_results=[*passed, checks.contract_passed(table)])
 
 
@@ -158,10 +158,10 @@ def _note_touched(context: dg.AssetExecutionContext, table: Table, loaded: Loade
 
 def _note_contract(context: dg.AssetExecutionContext, step: Step, table: Table, days: Sequence[date]) -> None:
     if len(step.days) > 1:
-        _note_days(context, {day: [checks.contract_passed(table)] for day in days})
+        note_days(context, {day: [checks.contract_passed(table)] for day in days})
 
 
-def _note_days(context: dg.AssetExecutionContext, results: Mapping[date, Sequence[dg.AssetCheckResult]]) -> None:
+def note_days(context: dg.AssetExecutionContext, results: Mapping[date, Sequence[dg.AssetCheckResult]]) -> None:
     """Record each day's checks under its partition: for a range, Dagster itself records only one without a day."""
     for day, found in results.items():
         for result in found:

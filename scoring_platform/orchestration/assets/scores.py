@@ -21,7 +21,7 @@ def score_assets(frame: Frame) -> list[dg.AssetsDefinition]:
             frame,
             "customer_scores",
             scores.customer_scores,
-            deps=("customer_profiles", "customer_activity", "score_models"),
+            deps=("customer_profiles", "customer_activity", "customer_identities", "raw_events", "score_models"),
         ),
         table_asset(
             frame,
