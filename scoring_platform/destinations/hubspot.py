@@ -148,7 +148,7 @@ class Hubspot:
                 plan.refused.append(_dead(write, "DUPLICATE_EMAIL", "Another customer of this batch has the address"))
             elif found:
                 claimed.add(claim)
-                properties = {**write.properties, self._key: write.customer_id}
+                properties = {**_texts(write), self._key: write.customer_id}
                 plan.adoptions.append(Input(write.customer_id, found.id, properties))
             else:
                 claimed.add(claim)
@@ -156,7 +156,7 @@ class Hubspot:
         return plan
 
     def _input(self, write: CrmWrite, *, email: str | None = None) -> Input:
-        properties = dict(write.properties) if email is None else {**write.properties, "email": email}
+        properties = _texts(write) if email is None else {**_texts(write), "email": email}
         return Input(write.customer_id, write.customer_id, properties, id_property=self._key)
 
     def _locate(self, writes: Sequence[CrmWrite]) -> dict[str, Found]:
@@ -196,6 +196,11 @@ def classify(response: httpx.Response) -> Verdict | None:
     if response.status_code in (_LOCKED, _MIGRATING):
         return Verdict("throttled", wait=max(LOCKED_SECONDS, retry_after(response) or 0.0))
     return None
+
+
+def _texts(write: CrmWrite) -> dict[str, str]:
+    """Return the values as HubSpot takes them: texts, of which the empty one clears."""
+    return {name: "" if value is None else str(value) for name, value in write.properties.items()}
 
 
 def _normal(email: str) -> str:

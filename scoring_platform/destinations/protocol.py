@@ -14,17 +14,37 @@ WriteStatus = Literal["acknowledged", "retry", "dead", "unknown"]
 """``acknowledged``: the CRM said success for this row. ``retry``: not written, or a repeat does no harm; try again.
 ``dead``: refused for a reason that stays until the data changes. ``unknown``: no word about this row."""
 
-FieldKind = Literal["text", "number", "date"]
+FieldKind = Literal["text", "number", "date", "choice", "choices"]
+"""``choice``: one of a list. ``choices``: several of a list, joined with ``;``."""
+
+Target = Literal["contact", "account", "deal", "note"]
+"""Which record of the CRM a value stands on; a vendor's own name may differ (person, company, opportunity)."""
+
+Value = str | int | float | None
+"""A value as the CRM takes it in JSON; None, or empty text where a CRM knows only texts, clears the field."""
 
 
 @dataclass(frozen=True)
 class CrmField:
-    """A field the platform writes; ``name`` is the CRM's name for it, ``unique`` marks our customer key."""
+    """A field the platform writes.
+
+    Attributes:
+        name: The CRM's name for it; where fields have names of people and keys of the machine, the former.
+        kind: What it holds.
+        label: Its name for people, where it has to be made.
+        unique: Whether it is our customer key.
+        target: The record it stands on.
+        options: Values that a ``choice`` or ``choices`` has to allow.
+        length: Characters that a ``text`` has to hold.
+    """
 
     name: str
     kind: FieldKind
     label: str
     unique: bool = False
+    target: Target = "contact"
+    options: tuple[str, ...] = ()
+    length: int = 0
 
 
 @dataclass(frozen=True)
@@ -35,13 +55,15 @@ class CrmWrite:
         customer_id: Our key; at most one write per customer in a batch.
         email: Address to find or create the contact by; never overwrites the CRM's own.
         destination_id: The CRM's record as known from an earlier receipt.
-        properties: Value per field, by the CRM's field names; empty text clears the field.
+        properties: Value per field, by the CRM's field names.
+        target: The record to write; a batch has one.
     """
 
     customer_id: str
     email: str | None = field(repr=False)
     destination_id: str | None
-    properties: Mapping[str, str] = field(repr=False)
+    properties: Mapping[str, Value] = field(repr=False)
+    target: Target = "contact"
 
 
 @dataclass(frozen=True)

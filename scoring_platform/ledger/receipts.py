@@ -17,6 +17,8 @@ from scoring_platform.ledger.schema import RECEIPTS
 from scoring_platform.ledger.store import Ledger, chunks, upsert
 
 ReceiptStatus = Literal["acknowledged", "retry", "dead", "unknown"]
+Value = str | int | float | None
+"""A value as the CRM took it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Receipt:
     customer_id: str
     status: ReceiptStatus
     destination_id: str | None
-    acknowledged: Mapping[str, str]
+    acknowledged: Mapping[str, Value]
     acknowledged_at: datetime | None
     as_of: date | None
     payload_hash: str | None
@@ -65,7 +67,7 @@ class Outcome:
     status: ReceiptStatus
     as_of: date
     payload_hash: str
-    values: Mapping[str, str] = field(repr=False)
+    values: Mapping[str, Value] = field(repr=False)
     destination_id: str | None = None
     error_code: str | None = None
     error_text: str | None = None

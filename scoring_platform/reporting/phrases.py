@@ -159,7 +159,7 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "watch.crm_inert": ("{crm}への反映は行っていません：{reason}", "Nothing was written to {crm}: {reason}"),
     "watch.cut_offs": (
         "{day}からRFMの区切りが変わります。購入者{buyers}人のうち段階が変わるのは最終購入日{recency}人、回数{frequency}人、金額{monetary}人です。",
-        "From {day} RFM bands are cut anew. Of {buyers} buyers move: {recency} in R, {frequency} in F, {monetary} in M.",
+        "From {day} RFM is cut anew. Of {buyers} buyers move: {recency} in R, {frequency} in F, {monetary} in M.",
     ),
     "watch.quarantined": (
         "{table}（{source}）で{count}件を取り込まず、別に保管しました。",
