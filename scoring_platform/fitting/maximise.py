@@ -28,6 +28,9 @@ _VAGUE = 3.0
 
 _STEP = 1e-5
 
+_NOWHERE = 1e10
+"""What is minimised where the likelihood is not finite."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -35,7 +38,7 @@ class Fit:
 
     Attributes:
         parameters: The parameters, in the order of the model.
-        log_likelihood: Of all customers.
+        log_likelihood: Of all customers; minus infinity when none was found that is finite.
         standard_errors: Of the parameters, by the curvature at the maximum; NaN where it has none.
         converged: Whether it is a maximum inside the bounds.
         reason: Why it is none; empty when it is.
@@ -59,7 +62,7 @@ def maximise(likelihood: Likelihood, starts: Starts, *, customers: float) -> Fit
         parameters = np.exp(logs)
         value, gradient = likelihood(parameters)
         if not np.isfinite(value) or not np.isfinite(gradient).all():
-            return 1e10, np.zeros_like(logs)
+            return _NOWHERE, np.zeros_like(logs)
         return -value / customers, -gradient * parameters / customers
 
     bounds = [(_LEAST, _MOST)] * len(starts[0])
@@ -72,11 +75,12 @@ def maximise(likelihood: Likelihood, starts: Starts, *, customers: float) -> Fit
     logs, parameters = np.asarray(best.x), np.exp(np.asarray(best.x))
     errors = _standard_errors(objective, logs, customers)
     reason = _reason(logs, objective(logs)[1], float(best.fun), errors)
-    return Fit(parameters, -float(best.fun) * customers, errors * parameters, not reason, reason)
+    log_likelihood = -float(best.fun) * customers if best.fun < _NOWHERE else -np.inf
+    return Fit(parameters, log_likelihood, errors * parameters, not reason, reason)
 
 
 def _reason(logs: Floats, gradient: Floats, value: float, errors: Floats) -> str:
-    if value >= 1e9:
+    if value >= _NOWHERE:
         return "the likelihood is not finite"
     if (logs <= _LEAST + 1e-9).any() or (logs >= _MOST - 1e-9).any():
         return "a parameter lies on its bound"

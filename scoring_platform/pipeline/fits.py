@@ -166,7 +166,7 @@ def _row(model: str, names: tuple[str, ...], fit: Fit, size: int, rung: str) -> 
         "model": model,
         "parameters": json.dumps(dict(zip(names, map(float, fit.parameters), strict=True)), sort_keys=True),
         "sample_size": size,
-        "log_likelihood": float(fit.log_likelihood),
+        "log_likelihood": float(fit.log_likelihood) if np.isfinite(fit.log_likelihood) else None,
         "standard_errors": json.dumps(errors, sort_keys=True),
         "diagnostics": json.dumps({"converged": fit.converged}),
         "rung": rung,

@@ -37,7 +37,8 @@ def score_rules(step: Step) -> Rules:
 def customer_scores(step: Step) -> ir.Table:
     """Scores of the run's days."""
     published = step.read("customer_profiles", step.days)
-    scored = _scored(step, _within_window(step, published), step.days)
+    bought = _within_window(step, published)
+    scored = _with_forecasts(step, _scored(step, bought, step.days), bought, step.days)
     return _beside(scored, lead_scores(step, published))
 
 
@@ -80,8 +81,11 @@ def _scored(step: Step, bought: ir.Table, days: Sequence[date]) -> ir.Table:
     activity = step.everything("customer_activity", first=days[0] - window, last=step.last)
     rules = score_rules(step)
     scored = scores(bought, activity, step.days_table(days), cut_offs=cut_off_table(step, days), rules=rules)
-    scored = scored.select([name for name in scored.columns if not name.endswith("_right")])
-    return _beside(scored, forecasts(step, bought, forecasts_for(step, days), rules.configured))
+    return scored.select([name for name in scored.columns if not name.endswith("_right")])
+
+
+def _with_forecasts(step: Step, scored: ir.Table, bought: ir.Table, days: Sequence[date]) -> ir.Table:
+    return _beside(scored, forecasts(step, bought, forecasts_for(step, days), configured_parts(step)))
 
 
 def _segments(step: Step) -> ir.Table:
@@ -104,17 +108,20 @@ def segment_measures(step: Step) -> tuple[ir.Table, ir.Table]:
 def _past(step: Step, customers: ir.Table) -> ir.Table:
     """Measures of ``customers`` on the run's days and the look-back before the first, from the facts."""
     days = span(step.days[0] - timedelta(days=step.config.segments.look_back_days - 1), step.last)
-    table = step.days_table(days)
-    rules = score_rules(step)
-    if set(segments.measures(step.config.segments)) <= _FROM_PURCHASES:
-        bought = _bought(step, table.cross_join(customers), table, rules)
+    table, rules = step.days_table(days), score_rules(step)
+    read = set(segments.measures(step.config.segments))
+    rows = table.cross_join(customers)
+    if read <= _FROM_PURCHASES:
+        bought = _bought(step, rows, table, rules)
         return segments.with_tenure(bands(measures(bought), cut_off_table(step, days)))
-    known = facts_known(step, table.cross_join(customers), table, rules)
+    known = facts_known(step, rows, table, rules)
+    if read <= {*_FROM_PURCHASES, "total_score"}:
+        return segments.with_tenure(_scored(step, step.engine.materialise(known), days))
     lately = step.everything("customer_activity", first=days[0] - timedelta(days=RECENT_DAYS - 1), last=step.last)
     recent = counts(lately.semi_join(customers, "customer_id"), table, window_days=RECENT_DAYS, columns=RECENT)
     known = _beside(known, recent)
     known = step.engine.materialise(known.mutate(**{name: known[name].fill_null(0) for name in RECENT}))
-    return segments.with_tenure(_scored(step, known, days))
+    return segments.with_tenure(_with_forecasts(step, _scored(step, known, days), known, days))
 
 
 def facts_known(step: Step, rows: ir.Table, days: ir.Table, rules: Rules) -> ir.Table:
