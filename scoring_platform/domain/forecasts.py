@@ -109,16 +109,22 @@ def forecasts(bought: ir.Table, tables: Tables, fitted: Forecast, rules: Rules) 
         fitted: What was fitted.
         rules: Margin, discount, bands.
     """
-    joined = bought.inner_join(tables.left, ["order_days", "gap_days"])
-    joined = joined.inner_join(tables.ahead, ["order_days", "tenure_days"])
+    # Every row has its pairs. Inner joins an engine may reorder, and then joins the two tables with each other first.
+    joined = bought.left_join(tables.left, ["order_days", "gap_days"])
+    joined = joined.drop("order_days_right", "gap_days_right").left_join(tables.ahead, ["order_days", "tenure_days"])
+    joined = joined.drop("order_days_right", "tenure_days_right")
     chances = {name: _chance(joined, name) for name in needs(fitted)}
     joined = joined.mutate(
         **{f"p_alive_{name}": alive for name, (alive, _) in chances.items()},
         **{f"again_{name}": again for name, (_, again) in chances.items()},
     )
     joined = joined.mutate(_points=_points(joined, fitted).round(_DIGITS))
-    again = _probability(joined._points + (fitted.lasting + fitted.seasonal))
-    lasting = _probability(joined._points + fitted.lasting)
+    # Named, because a query repeats what has no name wherever it is used.
+    joined = joined.mutate(
+        _again=_probability(joined._points + (fitted.lasting + fitted.seasonal)),
+        _lasting=_probability(joined._points + fitted.lasting),
+    )
+    again, lasting = joined._again, joined._lasting
     model = fitted.orders
     tilt = _tilt(again, joined[f"again_{model}"]) * fitted.scale
     tilt_year = _tilt(lasting, joined[f"again_{model}"]) * fitted.scale_year
@@ -157,10 +163,10 @@ def _points(joined: ir.Table, fitted: Forecast) -> ir.Value:
 def _on_scale(joined: ir.Table, name: str, fitted: Forecast) -> ir.Value:
     """Return one forecast as the card reads it: a logit, or the logarithm of expected purchases."""
     if name != ORDERS:
-        inside = joined[f"again_{name}"].clip(1e-6, 1 - 1e-6)
+        inside = _between(joined[f"again_{name}"], 1e-6, 1 - 1e-6)
         return (inside / (1 - inside)).ln()
     model = orders_forecast_of(fitted.models)
-    return (joined[f"p_alive_{model}"] * joined[f"orders_{model}"]).clip(1e-5, 1e4).ln()
+    return _between(joined[f"p_alive_{model}"] * joined[f"orders_{model}"], 1e-5, 1e4).ln()
 
 
 def _steps(value: ir.Value, card: Mapping[str, Any]) -> ir.Value:
@@ -216,15 +222,20 @@ def _band(risk: ir.Value, churn: Churn) -> ir.Value:
 
 
 def _tilt(chance: ir.Value, model: ir.Value) -> ir.Value:
-    return (chance / ibis.greatest(model, 1e-6)).clip(1 / TILT, TILT)
+    return _between(chance / ibis.greatest(model, 1e-6), 1 / TILT, TILT)
 
 
 def _probability(logit: ir.Value) -> ir.Value:
-    return 1 / (1 + (-(logit.clip(-40.0, 40.0))).exp())
+    return 1 / (1 + (-_between(logit, -40.0, 40.0)).exp())
 
 
 def _within(chance: ir.Value) -> ir.Value:
-    return chance.clip(0.0, 1.0)
+    return _between(chance, 0.0, 1.0)
+
+
+def _between(value: ir.Value, low: float, high: float) -> ir.Value:
+    """Return the value within limits; it is never null, for which ``clip`` looks and so repeats it six times."""
+    return ibis.greatest(ibis.least(value, high), low)
 
 
 def needs(fitted: Forecast) -> tuple[str, ...]:

@@ -167,8 +167,12 @@ def fit_interval(forecast: Floats, actual: Floats, *, days: int) -> Interval | N
     for stratum in range(len(edges) + 1):
         own = np.sort(ratio[place == stratum])
         # Ranks of n + 1 keep what is promised with few customers too (split conformal prediction).
-        low.append(float(own[max(int(np.floor(tail * (len(own) + 1))) - 1, 0)]))
-        high.append(float(own[min(int(np.ceil((1 - tail) * (len(own) + 1))) - 1, len(own) - 1)]))
+        lowest = own[max(int(np.floor(tail * (len(own) + 1))) - 1, 0)]
+        # Where many spend nothing that is the lower end, and nobody is below it: all that is left out is above.
+        below = float(np.mean(own < lowest))
+        highest = own[min(int(np.ceil((below + COVERAGE) * (len(own) + 1))) - 1, len(own) - 1)]
+        low.append(float(lowest))
+        high.append(float(highest))
     return Interval(tuple(map(float, edges)), tuple(low), tuple(high), days, len(forecast))
 
 
