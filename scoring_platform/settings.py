@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from scoring_platform.config.crm import CrmDestination
 from scoring_platform.config.load import LoadedConfig, load_config
 from scoring_platform.config.model import ScoringConfig
 from scoring_platform.errors import ConfigurationError
@@ -79,7 +80,9 @@ class Settings:
     @property
     def crms(self) -> tuple[str, ...]:
         """Configured CRMs."""
-        return ("hubspot",) if self.config.destinations.hubspot else ()
+        destinations = self.config.destinations
+        sections = {name: getattr(destinations, name) for name in type(destinations).model_fields}
+        return tuple(name for name, section in sections.items() if isinstance(section, CrmDestination))
 
     @property
     def files_root(self) -> Path | None:

@@ -1,17 +1,107 @@
-"""The CRM from the command line: ``crm plan``, ``crm provision``."""
+"""The CRM from the command line: ``crm plan``, ``crm sync``, ``crm retry``, ``crm provision``.
+
+Belongs here: options and words. Does not belong here: what is planned and sent (``pipeline``).
+"""
 
 from __future__ import annotations
 
-import click
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from typing import Any
 
-from scoring_platform.cli.context import company, prepared_settings
+import click
+import duckdb
+
+from scoring_platform.cli.context import DAY, company, prepared_settings
+from scoring_platform.cli.plain import plain
 from scoring_platform.destinations.preflight import fields_of
 from scoring_platform.destinations.registry import open_crms
+from scoring_platform.errors import ConfigurationError
+from scoring_platform.lake.engine import DuckDBEngine, connection_config
+from scoring_platform.lake.tree import Lake
+from scoring_platform.ledger.receipts import reopen_refused
+from scoring_platform.ledger.store import Ledger
+from scoring_platform.pipeline import brakes
+from scoring_platform.pipeline.crm_compare import Deviation, Policy, compare
+from scoring_platform.pipeline.crm_plan import PLAN, fresh_plan, scopes
+from scoring_platform.pipeline.crm_sync import SYNC
+from scoring_platform.pipeline.step import Step
+from scoring_platform.settings import Settings
+
+_SAMPLES = 5
 
 
 @click.group()
 def crm() -> None:
-    """Look at and prepare the CRM."""
+    """Look at, prepare and write to the CRM."""
+
+
+@crm.command(short_help="Show what would be written.")
+@click.option("--date", "day", type=DAY, help="Day to plan; by default the latest.")
+@click.option("--compare", "compares", is_flag=True, help="Compare with what the CRM really holds.")
+@click.option(
+    "--policy",
+    type=click.Choice(["report", "ours", "theirs"]),
+    default="report",
+    show_default=True,
+    help="With --compare: `ours` lets the next sync write again what differs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with every row.")
+def plan(day: date | None, *, compares: bool, policy: Policy, as_json: bool) -> None:
+    """Show what a sync would write now: counts, fields and samples. The CRM is not written to."""
+    settings = prepared_settings()
+    with _step(settings, day) as step:
+        rows = step.engine.materialise(fresh_plan(step, settings.crms)).order_by("crm", "stream", "customer_id")
+        found = rows.to_pyarrow().to_pylist()
+        held = {
+            f"{scope.crm} {scope.stream} {scope.target}": reason
+            for name in settings.crms
+            for scope in scopes(step, name)
+            if (reason := brakes.reason_to_hold(step, scope, rows))
+        }
+        deviations = list(_deviations(settings, step, policy)) if compares else None
+    said = {"day": step.last, "rows": found, "held": held}
+    if deviations is not None:
+        said["deviations"] = [_plain(one) for one in deviations]
+    if as_json:
+        click.echo(plain(json.dumps(said, ensure_ascii=False, indent=2, default=str), lines=True))
+        return
+    click.echo(plain("\n".join(_words(step.last, found, held, deviations)), lines=True))
+
+
+@crm.command(short_help="Write what is due.")
+@click.option("--date", "day", type=DAY, help="Day to write; by default the latest.")
+@click.option("--release", is_flag=True, help="Let the day through whatever the brakes say, or though it is past.")
+def sync(day: date | None, *, release: bool) -> None:
+    """Plan the day anew and write what the CRM has not acknowledged yet."""
+    # Dagster takes seconds to import, and the other commands do without.
+    from scoring_platform.cli.daily import run_tables  # noqa: PLC0415
+
+    settings = prepared_settings()
+    chosen = _published(Lake(settings.lake_root), day)
+    with company(settings):
+        success = run_tables(settings, chosen, [PLAN, SYNC], release=("scores", "nps") if release else ())
+    if not success:
+        sys.exit(1)
+
+
+@crm.command(short_help="Let refused rows be tried again.")
+@click.option("--crm", "name", help="Only this CRM.")
+@click.option("--code", help="Only rows refused with this code, such as INVALID_EMAIL.")
+def retry(name: str | None, code: str | None) -> None:
+    """Let rows that a CRM has refused be tried again as they are, with the next sync."""
+    settings = prepared_settings()
+    if name is not None and name not in settings.crms:
+        msg = f"no CRM called {name!r} is configured; configured: {', '.join(settings.crms) or 'none'}"
+        raise ConfigurationError(msg)
+    with Ledger(settings.ledger_url) as ledger:
+        for one in [name] if name else settings.crms:
+            count = reopen_refused(ledger, one, error_code=code)
+            click.echo(f"{one}: {count} rows will be tried again; write them now with: scoring-platform crm sync")
 
 
 @crm.command(short_help="Create missing fields.")
@@ -24,3 +114,55 @@ def provision() -> None:
             click.echo(f"{one.name}: {', '.join(created) if created else 'nothing was missing'}")
         if not crms:
             click.echo("No CRM is configured (destinations)")
+
+
+@contextmanager
+def _step(settings: Settings, day: date | None) -> Iterator[Step]:
+    lake, limits = Lake(settings.lake_root), settings.config.engine
+    chosen = _published(lake, day)
+    options = connection_config(settings.home / "spill", threads=limits.threads, memory_limit=limits.memory_limit)
+    with duckdb.connect(":memory:", config=options) as connection, Ledger(settings.ledger_url) as ledger:
+        yield Step(DuckDBEngine(connection, lake), settings, ledger, [chosen], datetime.now(UTC))
+
+
+def _published(lake: Lake, day: date | None) -> date:
+    latest = lake.latest("customer_segments")
+    if latest is None or (day is not None and lake.version("customer_segments", day) is None):
+        msg = f"no segments are published for {day or 'any day'}; make them with: scoring-platform run"
+        raise ConfigurationError(msg + (f" --date {day}" if day else ""))
+    return day or latest
+
+
+def _deviations(settings: Settings, step: Step, policy: Policy) -> Iterator[Deviation]:
+    with company(settings), open_crms(settings) as crms:
+        for one in crms:
+            yield from compare(step, one, policy=policy)
+
+
+def _plain(one: Deviation) -> dict[str, Any]:
+    return {
+        "crm": one.scope.crm, "stream": one.scope.stream, "customer_id": one.customer_id, "field": one.field,
+        "ours": one.ours, "theirs": one.theirs,
+    }  # fmt: skip
+
+
+def _words(
+    day: date, rows: Sequence[dict[str, Any]], held: dict[str, str], deviations: Sequence[Deviation] | None
+) -> Iterator[str]:
+    yield f"Plan for {day}: {len(rows):,} rows"
+    streams = Counter((row["crm"], row["stream"], row["target"], row["operation"]) for row in rows)
+    for (name, stream, target, operation), count in sorted(streams.items()):
+        yield f"  {name} {stream} {target}: {count:,} to {operation}"
+    for scope, reason in held.items():
+        yield f"  held: {scope}: {reason}"
+    fields = Counter(field for row in rows for field in row["changed_fields"])
+    for name, count in fields.most_common():
+        yield f"  {name:<16} changes for {count:,}"
+    for row in rows[:_SAMPLES]:
+        yield f"  {row['customer_id']} {row['operation']}: {row['payload']}"
+    if deviations is None:
+        return
+    yield f"Against the CRM: {len(deviations):,} fields are not what was acknowledged"
+    for one in deviations[:_SAMPLES]:
+        what = f"{one.field}: ours {one.ours!r}, theirs {one.theirs!r}" if one.field else "the record is gone"
+        yield f"  {one.scope.crm} {one.customer_id} {what}"

@@ -86,6 +86,17 @@ def run_day(settings: Settings, day: date, *, release: Sequence[str]) -> bool:
     return _run_all(settings, [day], release=release)
 
 
+def run_tables(settings: Settings, day: date, tables: Sequence[str], *, release: Sequence[str]) -> bool:
+    """Materialise some tables of ``day`` and say what happened; return whether all went well."""
+    started = time.monotonic()
+    with open_instance(settings.home) as instance:
+        fail_orphans(instance, settings.home, own_only=True)
+        runner = Runner(settings, instance, say=click.echo)
+        success = _go(settings, runner, [day], tables=tables, release=",".join(release), what=f"Day {day}")
+    say_result(settings, [day], success=success, seconds=time.monotonic() - started)
+    return success
+
+
 def _run_all(settings: Settings, days: list[date], *, release: Sequence[str]) -> bool:
     started = time.monotonic()
     lake = Lake(settings.lake_root)
@@ -93,7 +104,7 @@ def _run_all(settings: Settings, days: list[date], *, release: Sequence[str]) ->
     with open_instance(settings.home) as instance:
         fail_orphans(instance, settings.home, own_only=True)
         runner = Runner(settings, instance, say=click.echo)
-        if missing.events and not _go(settings, runner, missing.events, tables=event_tables(settings)):
+        if missing.events and not _load(settings, runner, missing.events):
             return False
         if len(days) == 1 and missing.state and not _go(settings, runner, missing.state):
             return False
@@ -103,6 +114,11 @@ def _run_all(settings: Settings, days: list[date], *, release: Sequence[str]) ->
     return success
 
 
+def _load(settings: Settings, runner: Runner, days: list[date]) -> bool:
+    what = f"Loading the history {days[0]} to {days[-1]} ({len(days)} days)"
+    return _go(settings, runner, days, tables=event_tables(settings), what=what)
+
+
 def _go(
     settings: Settings,
     runner: Runner,
@@ -110,12 +126,9 @@ def _go(
     *,
     tables: Sequence[str] | None = None,
     release: str = "",
+    what: str = "",
 ) -> bool:
-    if tables is not None:
-        what = f"Loading the history {days[0]} to {days[-1]} ({len(days)} days)"
-    else:
-        what = f"Day {days[0]}" if len(days) == 1 else f"Days {days[0]} to {days[-1]}"
-    click.echo(what)
+    click.echo(what or (f"Day {days[0]}" if len(days) == 1 else f"Days {days[0]} to {days[-1]}"))
     outcome = runner.run(days, tables=tables, release=release)
     say_outcome(outcome)
     _alert(settings, runner, outcome)

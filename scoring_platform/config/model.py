@@ -14,12 +14,12 @@ from pydantic import Field, StringConstraints, model_validator
 
 from scoring_platform.config.base import Section, ZoneName
 from scoring_platform.config.connections import Destinations, Sources
+from scoring_platform.config.crm import CrmRules, Routing
 from scoring_platform.config.leads import Leads
 from scoring_platform.config.scoring import (
     Churn,
     Clv,
     ConsentRules,
-    CrmRules,
     IdentityRules,
     Rfm,
     Scoring,
@@ -134,6 +134,7 @@ class ScoringConfig(Section):
     leads: Leads = Leads()
     segments: Segments = Segments()
     crm: CrmRules = CrmRules()
+    routing: Routing = Routing()
     activation: Activation = Activation()
     report: Report = Report()
     alerts: Alerts = Alerts()

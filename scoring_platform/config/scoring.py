@@ -293,9 +293,3 @@ class Segments(Section):
             msg = f"no label for {', '.join(missing)}: add it under segments.labels with ja and en"
             raise ValueError(msg)
         return self
-
-
-class CrmRules(Section):
-    """What counts as a change for the CRM."""
-
-    clv_dead_band: float = Field(0.1, ge=0, le=1, description="CLV moves smaller than this share are not written")

@@ -96,6 +96,8 @@ CRM_SYNC = Table(
         "error_text": text("The CRM's words", nullable=True, pii=True),
         "attempt": integer("Number of attempts so far"),
         "acknowledged_at": instant("When the CRM acknowledged the row", nullable=True),
+        "run_id": text("Run that wrote the row last", nullable=True),
+        "config_version": text("Configuration it was written under", nullable=True),
     },
 )
 

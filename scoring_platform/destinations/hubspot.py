@@ -14,7 +14,7 @@ key (adopted) and never doubled, and one that was deleted is not brought back wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -24,7 +24,7 @@ from scoring_platform.config.connections import HubspotDestination
 from scoring_platform.destinations import hubspot_batches as batches
 from scoring_platform.destinations.hubspot_batches import Found, Input
 from scoring_platform.destinations.hubspot_properties import create_missing, problems
-from scoring_platform.destinations.protocol import CrmField, CrmReceipt, CrmWrite
+from scoring_platform.destinations.protocol import CrmField, CrmReceipt, CrmWrite, Value
 from scoring_platform.errors import SourceError, TransientError
 from scoring_platform.http.auth import HeaderAuth
 from scoring_platform.http.client import ApiClient
@@ -87,6 +87,10 @@ class Hubspot:
         """Close the connections."""
         self._client.close()
 
+    def sized(self, rows: int) -> int:
+        """Return the batch size, which is the same for any number of ``rows``."""
+        return self.batch_size
+
     def probe(self) -> str:
         """Read one contact and say what answered."""
         body = self._client.request("GET", "/crm/v3/objects/contacts", params={"limit": "1"}).json
@@ -105,6 +109,12 @@ class Hubspot:
         """Return the contact id per address for those HubSpot knows."""
         known = self._by_email([_normal(email) for email in emails])
         return {email: known[_normal(email)].id for email in emails if _normal(email) in known}
+
+    def held(self, records: Mapping[str, str], fields: Sequence[str]) -> dict[str, Mapping[str, Value]]:
+        """Return what contacts hold in ``fields``, by customer; see ``protocol.Crm``."""
+        found = batches.read(self._client, list(records.values()), id_property=None, properties=fields)
+        by_id = {one.id: one.properties for one in found}
+        return {customer: dict(by_id[record]) for customer, record in records.items() if record in by_id}
 
     def apply(self, batch: Sequence[CrmWrite]) -> list[CrmReceipt]:
         """Write ``batch`` and return one receipt per write, in its order; see ``protocol.Crm``."""

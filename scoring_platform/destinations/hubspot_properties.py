@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from scoring_platform.config.connections import HubspotFields
 from scoring_platform.destinations.protocol import CrmField
 from scoring_platform.errors import PermanentError
 from scoring_platform.http.client import ApiClient
@@ -18,25 +17,16 @@ PATH = "/crm/v3/properties/contacts"
 GROUP = "contactinformation"
 MAX_INPUTS = 100
 
-_FIELD_TYPES = {"text": ("string", "text"), "number": ("number", "number"), "date": ("date", "date")}
-_LABELS: dict[str, tuple[str, str]] = {
-    "total_score": ("number", "Customer score"),
-    "rfm_code": ("text", "RFM code"),
-    "segment": ("text", "Customer segment"),
-    "churn_band": ("text", "Churn risk band"),
-    "clv_12m": ("number", "Customer value, 12 months"),
-    "score_date": ("date", "Score date"),
+_FIELD_TYPES = {
+    "text": ("string", "text"),
+    "number": ("number", "number"),
+    "date": ("date", "date"),
+    # As texts, so that a new label of a segment needs no new option; a property that is a list already will do.
+    "choice": ("string", "text"),
+    "choices": ("string", "text"),
 }
-
-
-def hubspot_fields(names: HubspotFields) -> list[CrmField]:
-    """Return the properties that the configuration asks for, the customer key first."""
-    fields = [CrmField(names.customer_key, "text", "Customer key", unique=True)]
-    for column, (kind, label) in _LABELS.items():
-        name = getattr(names, column)
-        if name is not None:
-            fields.append(CrmField(name, kind, label))  # type: ignore[arg-type]
-    return fields
+_LISTS = frozenset({"choice", "choices"})
+_ENUMERATION = "enumeration"
 
 
 def problems(client: ApiClient, fields: Sequence[CrmField]) -> list[str]:
@@ -76,6 +66,8 @@ def _problem(field: CrmField, known: dict[str, Any] | None) -> str | None:
     wanted = _FIELD_TYPES[field.kind][0]
     if known is None:
         return f"HubSpot has no contact property {field.name!r}; run `scoring-platform crm provision`"
+    if field.kind in _LISTS and known.get("type") == _ENUMERATION:
+        return _missing_options(field, known)
     if known.get("type") != wanted:
         return (
             f"The HubSpot contact property {field.name!r} has type {known.get('type')!r}, {wanted!r} is needed; "
@@ -89,6 +81,14 @@ def _problem(field: CrmField, known: dict[str, Any] | None) -> str | None:
     if (known.get("modificationMetadata") or {}).get("readOnlyValue"):
         return f"The HubSpot contact property {field.name!r} is read-only; name another one"
     return None
+
+
+def _missing_options(field: CrmField, known: dict[str, Any]) -> str | None:
+    there = {str(one.get("value")) for one in known.get("options") or [] if not one.get("hidden")}
+    missing = [option for option in field.options if option not in there]
+    if not missing:
+        return None
+    return f"The HubSpot contact property {field.name!r} lacks the options {', '.join(missing)}; add them in HubSpot"
 
 
 def _definition(field: CrmField) -> dict[str, Any]:

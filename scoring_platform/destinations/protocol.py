@@ -84,6 +84,10 @@ class Crm(Protocol):
     batch_size: int
     """Writes that go into one call; record the receipts of that many before sending more."""
 
+    def sized(self, rows: int) -> int:
+        """Return the batch size for a sync of so many ``rows``: larger where the CRM takes many at once another way."""
+        ...
+
     def probe(self) -> str:
         """Reach the CRM with its cheapest call and say in one line what answered."""
         ...
@@ -98,6 +102,15 @@ class Crm(Protocol):
 
     def find(self, emails: Sequence[str]) -> dict[str, str]:
         """Return the CRM's record per address, in the spelling asked, for those it knows."""
+        ...
+
+    def held(self, records: Mapping[str, str], fields: Sequence[str]) -> dict[str, Mapping[str, Value]]:
+        """Return what contacts hold in ``fields``, by customer; those that are gone are left out.
+
+        Args:
+            records: Customer to the CRM's record.
+            fields: The CRM's field names.
+        """
         ...
 
     def apply(self, batch: Sequence[CrmWrite]) -> list[CrmReceipt]:

@@ -66,7 +66,7 @@ def activity(
 
 
 def owned_events(events: ir.Table, owners: ir.Table, scopes: Scopes) -> ir.Table:
-    """Put the customer beside each row of raw_events; rows of nobody known are left out."""
+    """Put the customer beside each row of a table of raw events; rows of nobody known are left out."""
     return _owned(events, owners, _nodes(events, scopes))
 
 

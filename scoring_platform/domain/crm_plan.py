@@ -1,24 +1,72 @@
 """What should be written to a CRM: what should be there against what it last acknowledged.
 
-Belongs here: which differences count, and the payload. Does not belong here: who may send (``permission``), sending.
+Belongs here: what a record should show, which differences count, the payload. Does not belong here: who may send
+(``permission``), how much at once (``brakes``), sending.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
 
-VALUES = ("total_score", "rfm_code", "segment", "churn_band", "clv_12m")
-"""What a CRM record shows of a customer; the score date goes with them and never makes a difference by itself."""
+from scoring_platform.config.crm import NPS, SCORE_DATE, SCORES, Rollout, Target
 
-SCORE_DATE = "score_date"
+NUMBERS = frozenset({"total_score", "churn_risk", "clv_12m", "lead_score", "nps_score"})
+"""Values that are numbers; the others are texts."""
+
+STREAMS: Mapping[str, tuple[str, ...]] = {"nps": NPS, "scores": SCORES}
+"""Which values each stream owns, in the order in which streams are written."""
+
+THEMES_BETWEEN = ";"
+_SALT = "rollout|"
+_ESCAPED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def desired(scores: ir.Table, segments: ir.Table, profiles: ir.Table, *, labels: Mapping[str, str]) -> ir.Table:
-    """Return what each customer's record should show, as text, and the segment's name as JSON writes it besides.
+@dataclass(frozen=True)
+class DeadBand:
+    """By how much a number may differ from what was acknowledged without being written.
+
+    Attributes:
+        absolute: In units of the value.
+        share: Of what was acknowledged.
+    """
+
+    absolute: float = 0.0
+    share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """Where a stream is written to.
+
+    Attributes:
+        crm: Name of the CRM.
+        stream: Which values.
+        target: The kind of record.
+        fields: Value to the CRM's field name; values left out are not written.
+        date_field: Field of the day, written with every change; None for none.
+        typed: Whether numbers go as JSON numbers and nothing as null; else all are texts, nothing the empty one.
+        creates: Whether a record that is not known may be created.
+        dead_bands: Of numbers that have one.
+    """
+
+    crm: str
+    stream: str
+    target: Target
+    fields: Mapping[str, str]
+    date_field: str | None = None
+    typed: bool = False
+    creates: bool = True
+    dead_bands: Mapping[str, DeadBand] = field(default_factory=dict)
+
+
+def scores(scores: ir.Table, segments: ir.Table, profiles: ir.Table, *, labels: Mapping[str, str]) -> ir.Table:
+    """Return what each customer's record should show of scores, as text; empty where there is nothing.
 
     The total score is rounded half up to a whole number: only what a person would act on is written.
 
@@ -27,72 +75,106 @@ def desired(scores: ir.Table, segments: ir.Table, profiles: ir.Table, *, labels:
         segments: customer_segments of the day.
         profiles: customer_profiles of the day.
         labels: Segment code to its name where people read it.
+
+    Returns:
+        customer_id, email, region, segment_code, ``config.crm.SCORES`` without the owner, and the segment's name as
+        JSON writes it.
     """
-    joined = scores.join(segments.select("customer_id", code=segments.segment), "customer_id")
-    joined = joined.join(profiles.select("customer_id", "email"), "customer_id")
-    names = [(joined.code == code, ibis.literal(name)) for code, name in labels.items()]
-    quoted = [(joined.code == code, ibis.literal(_quoted(name))) for code, name in labels.items()]
+    joined = scores.join(segments.select("customer_id", segment_code=segments.segment), "customer_id")
+    joined = joined.join(profiles.select("customer_id", "email", "region"), "customer_id")
+    names = [(joined.segment_code == code, ibis.literal(name)) for code, name in labels.items()]
+    quoted = [(joined.segment_code == code, ibis.literal(_quoted(name))) for code, name in labels.items()]
     return joined.select(
         "customer_id",
         "email",
+        "region",
+        "segment_code",
         total_score=(joined.total_score + ibis.literal("0.5").cast("decimal(5, 2)")).floor().cast("int64").cast(str),
         rfm_code=joined.rfm_code.fill_null(""),
-        segment=ibis.cases(*names, else_=joined.code),
-        segment_quoted=ibis.cases(*quoted, else_=_in_quotes(joined.code)),
+        segment=ibis.cases(*names, else_=joined.segment_code),
+        segment_quoted=ibis.cases(*quoted, else_=_in_quotes(joined.segment_code)),
         churn_band=joined.churn_band.fill_null(""),
+        churn_risk=joined.churn_risk.round(2).cast("decimal(3, 2)").cast(str).fill_null(""),
         clv_12m=joined.clv_12m.round(0).cast("int64").cast(str).fill_null(""),
+        lead_score=joined.lead_score.cast(str).fill_null(""),
     )
 
 
-def plan(
-    wanted: ir.Table,
-    acknowledged: ir.Table,
-    *,
-    crm: str,
-    stream: str,
-    fields: Mapping[str, str],
-    score_date: str,
-    clv_dead_band: float,
-) -> ir.Table:
+def answers(responses: ir.Table, profiles: ir.Table, segments: ir.Table) -> ir.Table:
+    """Return what each customer's record should show of NPS, as text: the latest answer with a score.
+
+    Args:
+        responses: nps_responses of the day.
+        profiles: customer_profiles of the day.
+        segments: customer_segments of the day.
+
+    Returns:
+        customer_id, email, region, segment_code, and ``config.crm.NPS``, of everyone who has answered.
+    """
+    scored = responses.filter(responses.customer_id.notnull() & responses.nps_score.notnull())
+    order = [ibis.desc(scored.survey_date), ibis.desc(scored.revision), scored.source, scored.response_id]
+    ranked = scored.mutate(_rank=ibis.row_number().over(group_by="customer_id", order_by=order))
+    latest = ranked.filter(ranked._rank == 0).select("customer_id", "nps_score", "nps_segment", "themes")
+    joined = latest.join(profiles.select("customer_id", "email", "region"), "customer_id")
+    joined = joined.join(segments.select("customer_id", segment_code=segments.segment), "customer_id")
+    return joined.select(
+        "customer_id",
+        "email",
+        "region",
+        "segment_code",
+        nps_score=joined.nps_score.cast(str),
+        nps_segment=joined.nps_segment,
+        nps_themes=joined.themes.sort().join(THEMES_BETWEEN).fill_null(""),
+    )
+
+
+def rolled_out(wanted: ir.Table, rollout: Rollout) -> ir.Table:
+    """Return those of the customers who are written while a CRM is being introduced."""
+    found = wanted
+    if rollout.segments:
+        found = found.filter(found.segment_code.isin(list(rollout.segments)))
+    if rollout.regions:
+        found = found.filter(found.region.isin(list(rollout.regions)))
+    if rollout.percentage < 100:
+        place = (ibis.literal(_SALT) + found.customer_id).hexdigest("md5")
+        found = found.filter(place < f"{int(rollout.percentage / 100 * 16**32):032x}")
+    return found
+
+
+def plan(wanted: ir.Table, acknowledged: ir.Table, to: Recipient) -> ir.Table:
     """Return one row per customer whose record should be written.
 
     Args:
-        wanted: Result of ``desired``.
+        wanted: customer_id, email and the values as text, empty where there is nothing.
         acknowledged: customer_id, ``known`` (the record exists), ``dead_payload`` (a refused payload, else null) and
             ``had_<value>`` as last acknowledged (null when never).
-        crm: Name of the CRM.
-        stream: Which fields.
-        fields: Value to the CRM's field name; values left out are not written.
-        score_date: Day of the scores; written with every change.
-        clv_dead_band: Share by which the CLV must move.
+        to: Where it goes; ``score_date`` in ``wanted`` is the day that is written with every change.
 
     Returns:
-        Columns of crm_sync_plan.
+        Columns of crm_sync_plan, and email.
     """
     joined = wanted.left_join(acknowledged, "customer_id")
     joined = joined.select([name for name in joined.columns if not name.endswith("_right")])
-    values = [value for value in VALUES if value in fields]
-    differs = {value: _differs(joined, value, clv_dead_band) for value in values}
+    values = [value for value in STREAMS[to.stream] if value in to.fields]
+    differs = {value: _differs(joined, value, to.dead_bands.get(value, DeadBand())) for value in values}
     marked = joined.mutate(**{f"new_{value}": change for value, change in differs.items()})
-    changed = [marked[f"new_{value}"].ifelse(value, None) for value in values]
-    quoted = {value: _in_quotes(marked[value]) for value in values} | {"segment": marked.segment_quoted}
-    pairs = [
-        marked[f"new_{value}"].ifelse(ibis.literal(f"{_quoted(fields[value])}: ") + quoted[value], None)
-        for value in values
-    ]
+    pairs = [marked[f"new_{value}"].ifelse(_pair(marked, value, to), ibis.null(str)) for value in values]
     body = ibis.literal(", ").join(pairs)
     dated = body
-    if SCORE_DATE in fields:
-        dated = body + f", {_quoted(fields[SCORE_DATE])}: {_quoted(score_date)}"
+    if to.date_field:
+        dated = body + ibis.literal(f", {_quoted(to.date_field)}: ") + _in_quotes(marked[SCORE_DATE])
+    changed = [marked[f"new_{value}"].ifelse(value, ibis.null(str)) for value in values]
     rows = marked.mutate(body=body, payload=ibis.literal("{") + dated + "}", names=ibis.literal(",").join(changed))
     rows = rows.filter(rows.body != "")
+    known = rows.known.fill_null(False)
     refused = rows.dead_payload.fill_null("") == rows.body.hexdigest("md5")
-    unreachable = rows.email.isnull() & ~rows.known.fill_null(False)
-    operation = ibis.cases((refused | unreachable, "skip"), (rows.known.fill_null(False), "update"), else_="create")
+    unreachable = rows.email.isnull() & ~known
+    written: Literal["create", "update"] = "create" if to.creates else "update"
+    operation = ibis.cases((refused | unreachable, "skip"), (known, "update"), else_=written)
     return rows.select(
-        crm=ibis.literal(crm),
-        stream=ibis.literal(stream),
-        target=ibis.literal("contact"),
+        crm=ibis.literal(to.crm),
+        stream=ibis.literal(to.stream),
+        target=ibis.literal(to.target),
         customer_id=rows.customer_id,
         operation=operation,
         changed_fields=rows.names.split(","),
@@ -101,14 +183,24 @@ def plan(
     )
 
 
-def _differs(joined: ir.Table, value: str, clv_dead_band: float) -> ir.BooleanValue:
+def _differs(joined: ir.Table, value: str, band: DeadBand) -> ir.BooleanValue:
     now, before = joined[value], joined[f"had_{value}"]
     changed = now != before.fill_null("")
-    if value != "clv_12m":
+    if value not in NUMBERS:
         return changed
     old, new = before.nullif("").cast("float64"), now.nullif("").cast("float64")
-    small = ((new - old).abs() <= old.abs() * clv_dead_band).fill_null(False)
-    return changed & ~small
+    within = ibis.greatest(ibis.literal(band.absolute), old.abs() * band.share)
+    return changed & ~((new - old).abs() <= within).fill_null(False)
+
+
+def _pair(marked: ir.Table, value: str, to: Recipient) -> ir.StringValue:
+    name, text = ibis.literal(f"{_quoted(to.fields[value])}: "), marked[value]
+    # Labels are free text; all else holds nothing but codes, figures and names.
+    quoted = marked.segment_quoted if value == "segment" else _in_quotes(text)
+    if not to.typed:
+        return name + quoted
+    given = text if value in NUMBERS else quoted
+    return name + (text == "").ifelse("null", given)
 
 
 def _quoted(text: str) -> str:
@@ -117,5 +209,6 @@ def _quoted(text: str) -> str:
 
 
 def _in_quotes(value: ir.StringValue) -> ir.StringValue:
-    """Quote figures and codes, which hold nothing to escape."""
+    for plain, escaped in _ESCAPED.items():
+        value = value.replace(plain, escaped)
     return ibis.literal('"') + value + '"'

@@ -22,6 +22,7 @@ from scoring_platform.lake.engine import literal, quoted, select_rows
 from scoring_platform.lake.tree import Lake
 
 CONTRIBUTIONS = "score_contributions"
+CRM_WRITES = "crm_writes"
 _EVIDENCE = {
     "recency": {"last_order_on": "p.last_order_on", "recency_days": "s.recency_days", "band": "s.r"},
     "frequency": {"purchase_days": "s.frequency", "band": "s.f"},
@@ -42,7 +43,8 @@ def refresh_views(lake: Lake) -> bool:
     home = lake.root.parent
     tables = [CATALOG[name] for name in lake.tables() if name in CATALOG]
     signature = json.dumps(
-        {table.name: _select(lake, table, masked=True) for table in tables} | {CONTRIBUTIONS: _contributions()}
+        {table.name: _select(lake, table, masked=True) for table in tables}
+        | {CONTRIBUTIONS: _contributions(), CRM_WRITES: _crm_writes()}
     )
     record = home / "warehouse.tables.json"
     present = all((home / name).exists() for name in (MASKED, CLEAR))
@@ -63,6 +65,9 @@ def _build(lake: Lake, tables: list[Table], target: Path, *, masked: bool) -> No
             connection.execute(f"CREATE VIEW {quoted(table.name)} AS {_select(lake, table, masked=masked)}")
         if {"customer_scores", "customer_profiles"} <= {table.name for table in tables}:
             connection.execute(f"CREATE VIEW {CONTRIBUTIONS} AS {_contributions()}")
+        # What was written is masked in the other file, and so are the names of its fields.
+        if not masked and {"crm_sync_plan", "crm_sync"} <= {table.name for table in tables}:
+            connection.execute(f"CREATE VIEW {CRM_WRITES} AS {_crm_writes()}")
     if not masked:
         os.chmod(partial, 0o600)
     os.replace(partial, target)
@@ -77,6 +82,17 @@ def _contributions() -> str:
     return (
         f"SELECT s.as_of, s.customer_id, unnest([{', '.join(parts)}], recursive := true) "
         "FROM customer_scores AS s LEFT JOIN customer_profiles AS p USING (as_of, customer_id)"
+    )
+
+
+def _crm_writes() -> str:
+    """One row per value that a CRM acknowledged: what, where, when, by which run, under which configuration."""
+    fields = "unnest(map_entries(CAST(CAST(p.payload AS JSON) AS MAP(VARCHAR, VARCHAR))), recursive := true)"
+    return (
+        "SELECT * RENAME (key AS field) FROM (SELECT s.as_of, s.crm, s.stream, s.target, s.customer_id, "
+        f"{fields}, s.acknowledged_at, s.run_id, s.config_version "
+        "FROM crm_sync_plan AS p JOIN crm_sync AS s USING (as_of, crm, stream, target, customer_id) "
+        "WHERE s.status = 'acknowledged')"
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, cast
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, select, update
 
 from scoring_platform.ledger.schema import RECEIPTS
 from scoring_platform.ledger.store import Ledger, chunks, upsert
@@ -45,6 +45,8 @@ class Receipt:
         attempt: Failed writes of that content in a row; 0 after an acknowledgement.
         error_code: Why the last write failed.
         error_text: The same in words, without personal data.
+        run_id: Run of the last write.
+        config_version: Configuration of the last write.
     """
 
     customer_id: str
@@ -57,6 +59,8 @@ class Receipt:
     attempt: int
     error_code: str | None
     error_text: str | None
+    run_id: str | None = None
+    config_version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ class Outcome:
     destination_id: str | None = None
     error_code: str | None = None
     error_text: str | None = None
+    run_id: str | None = None
+    config_version: str | None = None
 
 
 def read_receipts(ledger: Ledger, scope: Scope, customer_ids: Sequence[str] | None = None) -> dict[str, Receipt]:
@@ -91,6 +97,28 @@ def iter_receipts(ledger: Ledger, scope: Scope, *, status: ReceiptStatus | None 
             yield _receipt(row)
 
 
+def count_receipts(ledger: Ledger, scope: Scope, status: ReceiptStatus) -> int:
+    """Return how many receipts of ``scope`` have a status."""
+    wanted = select(func.count()).select_from(RECEIPTS).where(_within(scope), RECEIPTS.c.status == status)
+    with ledger.reading() as connection:
+        return int(connection.execute(wanted).scalar_one())
+
+
+def reopen_refused(ledger: Ledger, crm: str, *, error_code: str | None = None) -> int:
+    """Let refused rows of a CRM be tried again as they are; return how many there are.
+
+    Args:
+        ledger: The ledger.
+        crm: Name of the CRM.
+        error_code: Only rows refused for this.
+    """
+    refused = and_(RECEIPTS.c.crm == crm, RECEIPTS.c.status == "dead")
+    if error_code is not None:
+        refused = and_(refused, RECEIPTS.c.error_code == error_code)
+    with ledger.writing() as connection:
+        return connection.execute(update(RECEIPTS).where(refused).values(status="retry")).rowcount
+
+
 def record_outcomes(ledger: Ledger, scope: Scope, outcomes: Sequence[Outcome], *, now: datetime) -> None:
     """Record a batch of outcomes, all or none; when this returns they survive a crash."""
     if not outcomes:
@@ -102,6 +130,13 @@ def record_outcomes(ledger: Ledger, scope: Scope, outcomes: Sequence[Outcome], *
             known[outcome.customer_id] = _after(known.get(outcome.customer_id), outcome, now=now)
         changed = dict.fromkeys(outcome.customer_id for outcome in outcomes)
         upsert(connection, RECEIPTS, [_row(scope, known[customer_id]) for customer_id in changed])
+
+
+def keep_receipts(ledger: Ledger, scope: Scope, receipts: Sequence[Receipt]) -> None:
+    """Replace receipts as they are given."""
+    if receipts:
+        with ledger.writing() as connection:
+            upsert(connection, RECEIPTS, [_row(scope, receipt) for receipt in receipts])
 
 
 def forget_receipts(ledger: Ledger, customer_ids: Sequence[str]) -> int:
@@ -133,6 +168,8 @@ def _after(before: Receipt | None, outcome: Outcome, *, now: datetime) -> Receip
         attempt=attempt,
         error_code=None if acknowledged else outcome.error_code,
         error_text=None if acknowledged else outcome.error_text,
+        run_id=outcome.run_id,
+        config_version=outcome.config_version,
     )
 
 
@@ -161,6 +198,8 @@ def _receipt(row: Row[Any]) -> Receipt:
         attempt=row.attempt,
         error_code=row.error_code,
         error_text=row.error_text,
+        run_id=row.run_id,
+        config_version=row.config_version,
     )
 
 
@@ -179,4 +218,6 @@ def _row(scope: Scope, receipt: Receipt) -> dict[str, Any]:
         "attempt": receipt.attempt,
         "error_code": receipt.error_code,
         "error_text": receipt.error_text,
+        "run_id": receipt.run_id,
+        "config_version": receipt.config_version,
     }

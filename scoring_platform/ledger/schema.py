@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Number of the layout below. An earlier one is brought up to it: layouts only gain tables, and columns that may be
 empty. A later one is refused."""
 
@@ -75,6 +75,8 @@ RECEIPTS = Table(
     Column("attempt", Integer, nullable=False),
     Column("error_code", String(128)),
     Column("error_text", Text),
+    Column("run_id", String(64)),
+    Column("config_version", String(64)),
 )
 
 DELIVERIES = Table(

@@ -15,7 +15,7 @@ import dagster as dg
 from scoring_platform.contracts.table import Table
 from scoring_platform.ingest.guards import DayVerdict
 from scoring_platform.lake.audit import Audit
-from scoring_platform.pipeline.activation import Applied
+from scoring_platform.pipeline.crm_sync import Applied
 
 CONTRACT = "contract"
 QUARANTINE_SHARE = "quarantine_share"
@@ -261,7 +261,7 @@ def sync_result(table: Table, applied: Applied) -> dg.AssetCheckResult:
         asset_key=table.name,
         severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(part for part in (words, applied.stopped) if part) or None,
-        metadata=dict(applied.counts),
+        metadata={**applied.counts, **_what_to_do(applied)},
     )
 
 
@@ -287,3 +287,12 @@ def forecasts_result(table: Table, newest: Sequence[Mapping[str, Any]]) -> dg.As
         description="; ".join(wrong) or None,
         metadata={"what to do": advice} if wrong else {},
     )
+
+
+def _what_to_do(applied: Applied) -> dict[str, str]:
+    if not any(scope.stream for scope in applied.held):
+        return {}
+    advice = (
+        "Look at it with `scoring-platform crm plan`; when it is as it should be: scoring-platform crm sync --release"
+    )
+    return {"what to do": advice}

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from scoring_platform.config.crm import Mapped
 from scoring_platform.config.model import ScoringConfig
 from scoring_platform.reference.markdown import WRITTEN_BY, code, table, words
 from scoring_platform.reference.types import section_of, type_words
@@ -120,6 +121,8 @@ def _default_words(place: Place, name: str, field: FieldInfo) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
+    if isinstance(value, Mapped):
+        return value.field if value.target == "contact" else {"field": value.field, "target": value.target}
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import AfterValidator, BaseModel
 
 from scoring_platform.config import base
+from scoring_platform.config.crm import Mapped
 
 _SIMPLE: dict[Any, str] = {
     str: "text",
@@ -23,6 +24,7 @@ _SIMPLE: dict[Any, str] = {
     bool: "true or false",
     date: "day (YYYY-MM-DD)",
     NoneType: "null",
+    Mapped: "field name, or `{field, target}`",
 }
 _VALIDATED = {
     get_args(base.ZoneName)[1].func: "time zone name",

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from scoring_platform.config.connections import HubspotDestination
 from scoring_platform.destinations.hubspot import Hubspot
-from scoring_platform.destinations.hubspot_properties import hubspot_fields
+from scoring_platform.destinations.preflight import crm_fields
 from scoring_platform.destinations.protocol import CrmField, CrmReceipt, CrmWrite
 from scoring_platform.errors import BudgetExhaustedError, CredentialError
 from scoring_platform.sandbox import hubspot as sandbox
@@ -21,7 +21,7 @@ from scoring_platform_tests.http.loopback import Hang, Loopback, Seen, reply
 from scoring_platform_tests.sources.vendor_specs import check_body, openapi
 
 SETTINGS = HubspotDestination.model_validate({})
-FIELDS = hubspot_fields(SETTINGS.fields)
+FIELDS = crm_fields(SETTINGS.fields, {})
 DAILY = {"status": "error", "message": "You have reached your daily limit.", "policyName": "DAILY"}
 
 

@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+import ibis
+
 from scoring_platform.domain import crm_plan
-from scoring_platform.pipeline.activation import payload_hash
+from scoring_platform.domain.crm_plan import DeadBand, Recipient
+from scoring_platform.pipeline.crm_plan import payload_hash
 from scoring_platform_tests.domain.tables import Database, frame, table
 
 FIELDS = {
@@ -19,8 +22,9 @@ FIELDS = {
     "clv_12m": "clv_12m",
     "score_date": "score_date",
 }
+VALUES = ("total_score", "rfm_code", "segment", "churn_band", "clv_12m")
 KNOWN = {"customer_id": "string", "known": "boolean", "dead_payload": "string"} | {
-    f"had_{value}": "string" for value in crm_plan.VALUES
+    f"had_{value}": "string" for value in VALUES
 }
 HAD = {"total_score": "50", "rfm_code": "555", "segment": "VIP", "churn_band": "", "clv_12m": ""}
 
@@ -38,7 +42,7 @@ def wanted(db: Database, *people: Mapping[str, Any], labels: Mapping[str, str] |
         return table(name, *[{column: value for column, value in row.items() if column in kept} for row in named])
 
     return db.materialise(
-        crm_plan.desired(
+        crm_plan.scores(
             part("customer_scores", "total_score", "rfm_code", "clv_12m"),
             part("customer_segments", "segment"),
             part("customer_profiles", "email"),
@@ -63,16 +67,11 @@ def plan(
         }
         for n, row in enumerate(had, start=1)
     ]
-    planned = crm_plan.plan(
-        desired,
-        db.materialise(frame(KNOWN, rows)),
-        crm="hubspot",
-        stream="scores",
-        fields=fields,
-        score_date=day,
-        clv_dead_band=0.1,
+    named = {value: name for value, name in fields.items() if value != "score_date"}
+    to = Recipient(
+        "hubspot", "scores", "contact", named, fields.get("score_date"), dead_bands={"clv_12m": DeadBand(share=0.1)}
     )
-    return db.rows(planned)
+    return db.rows(crm_plan.plan(desired.mutate(score_date=ibis.literal(day)), db.materialise(frame(KNOWN, rows)), to))
 
 
 def payloads(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
@@ -187,3 +186,44 @@ def test_without_an_address_nobody_is_created_but_a_known_record_is_updated(db: 
     assert [row["operation"] for row in plan(db, wanted(db, email=None))] == ["skip"]
     changed = wanted(db, email=None, total_score=Decimal(51))
     assert [row["operation"] for row in plan(db, changed, HAD)] == ["update"]
+
+
+def test_a_crm_of_typed_values_gets_numbers_and_null(db: Database) -> None:
+    to = Recipient(
+        "salesforce",
+        "scores",
+        "contact",
+        {"total_score": "Total__c", "segment": "Segment__c", "clv_12m": "CLV__c"},
+        "Score_Date__c",
+        typed=True,
+    )
+    desired = wanted(db, {"clv_12m": Decimal("12.6")}, {"clv_12m": None}).mutate(score_date=ibis.literal("2026-03-31"))
+    had = [{"customer_id": f"c{n}", "known": True, "had_clv_12m": "12"} for n in (1, 2)]
+    rows = db.rows(crm_plan.plan(desired, db.materialise(frame(KNOWN, had)), to))
+
+    assert payloads(rows) == {
+        "c1": {"Total__c": 50, "Segment__c": "VIP", "CLV__c": 13, "Score_Date__c": "2026-03-31"},
+        "c2": {"Total__c": 50, "Segment__c": "VIP", "CLV__c": None, "Score_Date__c": "2026-03-31"},
+    }
+
+
+def test_a_number_within_its_dead_band_is_not_written(db: Database) -> None:
+    to = Recipient(
+        "hubspot",
+        "scores",
+        "contact",
+        FIELDS | {"churn_risk": "risk"},
+        dead_bands={"total_score": DeadBand(absolute=2)},
+    )
+    desired = wanted(db, {"total_score": Decimal(52)}, {"total_score": Decimal(53)})
+    had = [{"customer_id": f"c{n}", "known": True, **{f"had_{v}": t for v, t in HAD.items()}} for n in (1, 2)]
+    rows = db.rows(crm_plan.plan(desired, db.materialise(frame({**KNOWN, "had_churn_risk": "string"}, had)), to))
+
+    assert payloads(rows) == {"c2": {"customer_score": "53"}}
+
+
+def test_without_leave_to_create_a_record_nobody_is_created(db: Database) -> None:
+    to = Recipient("hubspot", "scores", "contact", {"segment": "s"}, creates=False)
+    rows = db.rows(crm_plan.plan(wanted(db), db.materialise(frame(KNOWN, [])), to))
+
+    assert [row["operation"] for row in rows] == ["update"]

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel
 
 from scoring_platform.config.base import Section
-from scoring_platform.config.connections import HubspotFields
+from scoring_platform.config.connections import HubspotFields, PipedriveFields, SalesforceFields
 from scoring_platform.config.leads import Leads
 from scoring_platform.config.load import load_config
 from scoring_platform.config.model import ScoringConfig
@@ -22,9 +22,10 @@ OWN_OF_THE_SANDBOX = {"company", "currency", "sources", "destinations", "activat
 # What every configuration has to say: where its history starts and where its facts come from.
 NEEDED = ("history_start", "sources")
 # Keys whose whole meaning is their name and the docstring of their section.
+CRM_FIELDS = (HubspotFields, SalesforceFields, PipedriveFields)
 EXPLAINED_BY_THEIR_SECTION = {
     "EmailDestination.port",
-    *(f"HubspotFields.{name}" for name in HubspotFields.model_fields),
+    *(f"{fields.__name__}.{name}" for fields in CRM_FIELDS for name in fields.model_fields),
     "Label.en",
     "Label.ja",
     "Range.max",

@@ -21,7 +21,7 @@ import ibis.expr.types as ir
 from scoring_platform.contracts.catalog import CATALOG
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.contracts.table import Table
-from scoring_platform.destinations.protocol import CrmReceipt, CrmWrite
+from scoring_platform.destinations.protocol import CrmReceipt, CrmWrite, Value
 from scoring_platform.lake.engine import DuckDBEngine
 from scoring_platform.lake.tree import Lake
 from scoring_platform.lake.write import write
@@ -188,11 +188,18 @@ class RecordingCrm:
     batches: list[list[CrmWrite]] = field(default_factory=list)
     breaks_after: int | None = None
     error: Exception | None = None
+    holds: dict[str, dict[str, Value]] = field(default_factory=dict)
 
     @property
     def writes(self) -> list[CrmWrite]:
         """Everything asked for, in order."""
         return [one for batch in self.batches for one in batch]
+
+    def held(self, records: Mapping[str, str], fields: Sequence[str]) -> dict[str, Mapping[str, Value]]:
+        return {one: self.holds[record] for one, record in records.items() if record in self.holds}
+
+    def sized(self, rows: int) -> int:
+        return self.batch_size
 
     def apply(self, batch: Sequence[CrmWrite]) -> list[CrmReceipt]:
         """Take a batch."""

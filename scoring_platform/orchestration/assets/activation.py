@@ -1,20 +1,27 @@
 """Assets of the activation group: what the CRM should be told, and what became of it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.destinations.preflight import require_fields
+from scoring_platform.domain.crm_plan import STREAMS
 from scoring_platform.orchestration import checks
 from scoring_platform.orchestration.assets.factory import Frame, Results, open_step, publish
 from scoring_platform.orchestration.policy import asset_arguments
 from scoring_platform.orchestration.resources import CrmResource, LakeResource, LedgerResource
 from scoring_platform.orchestration.turns import turn
-from scoring_platform.pipeline import activation
+from scoring_platform.pipeline import activation, crm_plan
+from scoring_platform.pipeline import crm_sync as crm_sync_step
 from scoring_platform.pipeline.step import Step
 
 RELEASE_TAG = "scoring/release"
+_READ = (
+    "customer_scores", "customer_segments", "customer_profiles", "nps_responses", "customer_identities", "raw_orders",
+    "raw_order_items", "raw_events",
+)  # fmt: skip
 
 
 def activation_assets(frame: Frame) -> list[dg.AssetsDefinition]:
@@ -23,11 +30,11 @@ def activation_assets(frame: Frame) -> list[dg.AssetsDefinition]:
 
 
 def _plan(frame: Frame) -> dg.AssetsDefinition:
-    table = contract_of(activation.PLAN)
+    table = contract_of(crm_plan.PLAN)
 
     @dg.asset(
         **asset_arguments(table),
-        deps=["customer_scores", "customer_segments", "customer_profiles"],
+        deps=frame.deps(*_READ),
         partitions_def=frame.partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=checks.derived_specs(table, frame.partitions),
@@ -35,15 +42,15 @@ def _plan(frame: Frame) -> dg.AssetsDefinition:
     )
     def crm_sync_plan(context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource) -> Results:
         with open_step(context, lake, ledger, frame.settings) as step:
-            allowed = activation.run_permission(step, released=released(context))
-            if not allowed.granted:
-                yield _inert(table.name, allowed.reason)
+            streams, reason = _streams(step, released(context))
+            if not streams:
+                yield _inert(table.name, reason)
                 return
             yield from publish(
                 context,
                 step,
                 table,
-                lambda step: activation.crm_sync_plan(step, frame.settings.crms),
+                lambda step: crm_plan.crm_sync_plan(step, frame.settings.crms, streams),
                 plot=_plan_metadata,
             )
 
@@ -51,11 +58,11 @@ def _plan(frame: Frame) -> dg.AssetsDefinition:
 
 
 def _sync(frame: Frame) -> dg.AssetsDefinition:
-    table = contract_of(activation.SYNC)
+    table = contract_of(crm_sync_step.SYNC)
 
     @dg.asset(
         **asset_arguments(table),
-        deps=[activation.PLAN, "customer_profiles"],
+        deps=[crm_plan.PLAN, "customer_profiles"],
         partitions_def=frame.partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[*checks.derived_specs(table, frame.partitions), checks.sync_spec(table, frame.partitions)],
@@ -65,17 +72,26 @@ def _sync(frame: Frame) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource, crm: CrmResource
     ) -> Results:
         with open_step(context, lake, ledger, frame.settings) as step:
-            allowed = activation.run_permission(step, released=released(context))
-            if not allowed.granted:
-                yield _inert(table.name, allowed.reason, checks.sync_result(table, activation.Applied({})))
+            streams, reason = _streams(step, released(context))
+            if not streams:
+                yield _inert(table.name, reason, checks.sync_result(table, crm_sync_step.Applied({})))
                 return
             with turn(frame.settings.home, table.name), crm.open() as crms:
                 require_fields(frame.settings, crms)
-                applied = activation.apply_plan(step, crms)
+                applied = crm_sync_step.apply_plan(step, crms, streams=streams, released=released(context))
             outcome = checks.sync_result(table, applied)
-            yield from publish(context, step, table, activation.crm_sync, passed=[outcome])
+            yield from publish(
+                context, step, table, lambda step: crm_sync_step.crm_sync(step, applied.held), passed=[outcome]
+            )
 
     return crm_sync
+
+
+def _streams(step: Step, names: Sequence[str]) -> tuple[list[str], str]:
+    """Return the streams that this run may send, and why not all of them."""
+    allowed = {stream: activation.run_permission(step, released=names, stream=stream) for stream in STREAMS}
+    reasons = [permission.reason for permission in allowed.values() if not permission.granted]
+    return [stream for stream, permission in allowed.items() if permission.granted], next(iter(reasons), "")
 
 
 def released(context: dg.AssetExecutionContext) -> list[str]:
@@ -89,6 +105,6 @@ def _inert(name: str, reason: str, *others: dg.AssetCheckResult) -> dg.Materiali
 
 
 def _plan_metadata(step: Step) -> dict[str, Any]:
-    plan = step.read(activation.PLAN, step.days)
+    plan = step.read(crm_plan.PLAN, step.days)
     counts = plan.group_by(["crm", "operation"]).aggregate(rows=plan.count()).order_by("crm", "operation")
     return {"operations": checks.records(counts.to_pyarrow().to_pylist())}
