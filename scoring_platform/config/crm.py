@@ -113,8 +113,8 @@ class Brakes(Section):
 class CrmRules(Section):
     """What counts as a change for the CRMs, and how carefully it is written."""
 
-    clv_dead_band: float = Field(0.1, ge=0, le=1, description="CLV moves smaller than this share are not written")
-    score_dead_band: int = Field(0, ge=0, le=20, description="Points by which the total score may be off unwritten")
+    clv_dead_band: float = Field(0.25, ge=0, le=1, description="CLV moves up to this share are not written")
+    score_dead_band: int = Field(2, ge=0, le=20, description="Points by which the total score may be off unwritten")
     churn_dead_band: float = Field(0.1, ge=0, le=1, description="Moves of the churn risk up to this are not written")
     dry_run: bool = Field(default=False, description="Plan, and write nothing")
     rollout: Rollout = Rollout()

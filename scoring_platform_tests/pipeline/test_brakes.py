@@ -34,8 +34,8 @@ def ordinary_days(shop: Shop, crm: RecordingCrm, count: int) -> date:
     """Sync ``count`` days of which each but the first changes two in a hundred; return the day after."""
     scores = [50] * PEOPLE
     for number in range(count):
-        scores[number % PEOPLE] += 1 if number else 0
-        scores[(number + 50) % PEOPLE] += 1 if number else 0
+        scores[number % PEOPLE] += 5 if number else 0
+        scores[(number + 50) % PEOPLE] += 5 if number else 0
         synced(shop, DAY + timedelta(days=number), scores, crm)
     return DAY + timedelta(days=count)
 
@@ -93,10 +93,10 @@ def test_the_first_day_of_a_month_is_compared_with_its_like(tmp_path: Path) -> N
     with open_shop(tmp_path) as shop:
         first = date(2026, 4, 1)
         for number in range(5):
-            synced(shop, first - timedelta(days=5 - number), [50 + number] + [50] * (PEOPLE - 1), crm)
+            synced(shop, first - timedelta(days=5 - number), [50 + 5 * number] + [50] * (PEOPLE - 1), crm)
         assert synced(shop, first, [60] * 40 + [50] * 60, crm).held == {}, "there was no such day before"
         for number in range(1, 30):
-            synced(shop, first + timedelta(days=number), [60 + number] + [60] * 39 + [50] * 60, crm)
+            synced(shop, first + timedelta(days=number), [60 + number % 2 * 5] + [60] * 39 + [50] * 60, crm)
 
         may = first + timedelta(days=30)
         assert synced(shop, may, [20] * PEOPLE, crm).held == {}, "a bit more than twice as many as in April"

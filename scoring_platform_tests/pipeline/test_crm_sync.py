@@ -82,15 +82,15 @@ def test_the_next_day_writes_only_what_changed_to_the_known_record(tmp_path: Pat
         judged(shop, DAY, [10, 20, 30])
         run(shop, DAY, crm)
         crm.batches.clear()
-        judged(shop, NEXT, [10, 20, 31])
+        judged(shop, NEXT, [10, 20, 34])
         run(shop, NEXT, crm)
 
         (write,) = crm.writes
         assert (write.customer_id, write.destination_id) == ("c2", "k-c2")
-        assert write.properties == {"customer_score": "31", "score_date": NEXT.isoformat()}
+        assert write.properties == {"customer_score": "34", "score_date": NEXT.isoformat()}
         assert operations(shop, NEXT) == {"update": 1, "skip": 1}, "what the CRM refused waits until it changes"
         crm.batches.clear()
-        judged(shop, NEXT + timedelta(days=1), [10, 21, 31])
+        judged(shop, NEXT + timedelta(days=1), [10, 24, 34])
         run(shop, NEXT + timedelta(days=1), crm)
         assert [write.customer_id for write in crm.writes] == ["c1"]
 
