@@ -4,8 +4,7 @@ Belongs here: which contact a customer is, and which call writes it. Does not be
 (``hubspot_batches``), property definitions (``hubspot_properties``).
 
 A private-app token with the scopes ``crm.objects.contacts.read``, ``crm.objects.contacts.write``,
-``crm.schemas.contacts.read`` and ``crm.schemas.contacts.write`` is needed. HubSpot allows 100 to 250
-calls in ten seconds by plan, and 250,000 or more a day.
+``crm.schemas.contacts.read`` and ``crm.schemas.contacts.write`` is needed; its limits are kept by ``http.hubspot``.
 
 HubSpot's upsert by e-mail is no partial update, so a property of ours with unique values is the key. A contact is
 looked for by that key, then by the record id we know, then by e-mail: a contact that was there before us is given our
@@ -18,26 +17,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-import httpx
-
 from scoring_platform.config.connections import HubspotDestination
 from scoring_platform.destinations import hubspot_batches as batches
 from scoring_platform.destinations.hubspot_batches import Found, Input
 from scoring_platform.destinations.hubspot_properties import create_missing, problems
 from scoring_platform.destinations.protocol import CrmField, CrmReceipt, CrmWrite, Value
 from scoring_platform.errors import SourceError, TransientError
-from scoring_platform.http.auth import HeaderAuth
 from scoring_platform.http.client import ApiClient
-from scoring_platform.http.limits import RateLimit
-from scoring_platform.http.verdict import Verdict, body_of, retry_after
+from scoring_platform.http.hubspot import Allowance, connect
 
-CALLS_PER_WINDOW = 100
-WINDOW_SECONDS = 10.0
-LOCKED_SECONDS = 2.0
-
-_LOCKED = 423
-_MIGRATING = 477
 _OTHER_EMAILS = "hs_additional_emails"
+_NO_RECORD = "No contact has this customer's key or address, and `mode: update_only` makes none"
 
 
 @dataclass
@@ -45,7 +35,7 @@ class _Plan:
     """What to send for a batch, and what cannot be sent."""
 
     upserts: list[Input] = field(default_factory=list)
-    adoptions: list[Input] = field(default_factory=list)
+    updates: list[Input] = field(default_factory=list)
     refused: list[CrmReceipt] = field(default_factory=list)
 
 
@@ -54,10 +44,20 @@ class Hubspot:
 
     name = "hubspot"
 
-    def __init__(self, client: ApiClient, *, key_property: str, batch_size: int = batches.MAX_INPUTS) -> None:
-        """Use ``client``; ``connect`` builds one with HubSpot's rules."""
+    def __init__(
+        self, client: ApiClient, *, key_property: str, batch_size: int = batches.MAX_INPUTS, creates: bool = True
+    ) -> None:
+        """Use ``client``; ``connect`` builds one with HubSpot's rules.
+
+        Args:
+            client: Calls HubSpot.
+            key_property: Property with our key.
+            batch_size: Contacts per writing call.
+            creates: Whether who has no contact is given one.
+        """
         self._client = client
         self._key = key_property
+        self._creates = creates
         self.batch_size = batch_size
 
     @classmethod
@@ -69,19 +69,12 @@ class Hubspot:
         token: Callable[[], str],
         timeout: float = 30.0,
         attempts: int = 5,
+        allowance: Allowance | None = None,
     ) -> Hubspot:
         """Return a HubSpot at ``endpoint``; ``token`` is asked for with the first call."""
-        client = ApiClient(
-            "hubspot",
-            endpoint,
-            auth=HeaderAuth(token),
-            timeout=timeout,
-            attempts=attempts,
-            rate=RateLimit(CALLS_PER_WINDOW, WINDOW_SECONDS),
-            classify=classify,
-            secrets=("token",),
-        )
-        return cls(client, key_property=settings.fields.customer_key, batch_size=settings.batch_size)
+        client = connect(endpoint, token, timeout=timeout, attempts=attempts, allowance=allowance)
+        key, creates = settings.fields.customer_key, settings.mode == "upsert"
+        return cls(client, key_property=key, batch_size=settings.batch_size, creates=creates)
 
     def close(self) -> None:
         """Close the connections."""
@@ -113,8 +106,8 @@ class Hubspot:
     def held(self, records: Mapping[str, str], fields: Sequence[str]) -> dict[str, Mapping[str, Value]]:
         """Return what contacts hold in ``fields``, by customer; see ``protocol.Crm``."""
         found = batches.read(self._client, list(records.values()), id_property=None, properties=fields)
-        by_id = {one.id: one.properties for one in found}
-        return {customer: dict(by_id[record]) for customer, record in records.items() if record in by_id}
+        by_id = {one.id: {name: one.properties.get(name) for name in fields} for one in found}
+        return {customer: by_id[record] for customer, record in records.items() if record in by_id}
 
     def apply(self, batch: Sequence[CrmWrite]) -> list[CrmReceipt]:
         """Write ``batch`` and return one receipt per write, in its order; see ``protocol.Crm``."""
@@ -133,8 +126,8 @@ class Hubspot:
     def _apply(self, writes: Sequence[CrmWrite], receipts: dict[str, CrmReceipt], *, again: bool = True) -> None:
         plan = self._plan(writes)
         written = batches.write(self._client, "upsert", plan.upserts)
-        adopted = batches.write(self._client, "update", plan.adoptions)
-        for receipt in chain(plan.refused, written, adopted):
+        updated = batches.write(self._client, "update", plan.updates)
+        for receipt in chain(plan.refused, written, updated):
             receipts[receipt.customer_id] = receipt
         late = [write for write in writes if receipts[write.customer_id].error_code in batches.CONFLICT_CODES]
         if late and again:
@@ -148,10 +141,15 @@ class Hubspot:
             owner = found.properties.get(self._key) if found else None
             # By record id or by address, so that neither is given to two customers.
             claim = found.id if found else _normal(write.email or "")
-            if found and owner == write.customer_id:
+            if found and owner == write.customer_id and self._creates:
                 plan.upserts.append(self._input(write))
+            elif found and owner == write.customer_id:
+                # By record id: an upsert would make the contact anew if somebody deleted it after we looked.
+                plan.updates.append(Input(write.customer_id, found.id, _texts(write)))
             elif owner:
                 plan.refused.append(_dead(write, "KEY_TAKEN", "The contact carries the key of another customer"))
+            elif not found and not self._creates:
+                plan.refused.append(_dead(write, "NO_RECORD", _NO_RECORD))
             elif not claim:
                 plan.refused.append(_dead(write, "NO_EMAIL", "No such contact, and none is made without an address"))
             elif claim in claimed:
@@ -159,7 +157,7 @@ class Hubspot:
             elif found:
                 claimed.add(claim)
                 properties = {**_texts(write), self._key: write.customer_id}
-                plan.adoptions.append(Input(write.customer_id, found.id, properties))
+                plan.updates.append(Input(write.customer_id, found.id, properties))
             else:
                 claimed.add(claim)
                 plan.upserts.append(self._input(write, email=claim))
@@ -192,20 +190,6 @@ class Hubspot:
     def _read(self, ids: Sequence[str], id_property: str | None) -> Iterator[Found]:
         wanted = ("email", _OTHER_EMAILS, self._key)
         return batches.read(self._client, ids, id_property=id_property, properties=wanted)
-
-
-def classify(response: httpx.Response) -> Verdict | None:
-    """Judge HubSpot's own answers: two kinds of 429, and locks that only need a pause."""
-    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        body = body_of(response)
-        told = f"{body.get('policyName')} {body.get('message')}".upper() if isinstance(body, dict) else ""
-        if "DAILY" in told:
-            return Verdict("exhausted")
-        wait = retry_after(response)
-        return Verdict("throttled", wait=WINDOW_SECONDS if wait is None else wait)
-    if response.status_code in (_LOCKED, _MIGRATING):
-        return Verdict("throttled", wait=max(LOCKED_SECONDS, retry_after(response) or 0.0))
-    return None
 
 
 def _texts(write: CrmWrite) -> dict[str, str]:

@@ -12,7 +12,9 @@ from functools import partial
 from scoring_platform.config.base import SANDBOX
 from scoring_platform.destinations.email import Login, Mailer
 from scoring_platform.destinations.hubspot import Hubspot
+from scoring_platform.destinations.pipedrive import Pipedrive
 from scoring_platform.destinations.protocol import Crm
+from scoring_platform.destinations.salesforce import Salesforce
 from scoring_platform.destinations.slack import Slack
 from scoring_platform.endpoints import resolve, running_sandbox
 from scoring_platform.settings import Settings
@@ -28,6 +30,17 @@ def open_crms(settings: Settings) -> Iterator[list[Crm]]:
             endpoint = resolve(settings, "hubspot", hubspot.endpoint)
             client = Hubspot.connect(hubspot, endpoint.url, token=lambda: endpoint.credential("token"))
             crms.append(stack.enter_context(closing(client)))
+        salesforce = settings.config.destinations.salesforce
+        if salesforce is not None:
+            endpoint_of_org = resolve(settings, "salesforce", salesforce.endpoint)
+            org = Salesforce.connect(salesforce, endpoint_of_org.url, credential=endpoint_of_org.credential)
+            crms.append(stack.enter_context(closing(org)))
+        pipedrive = settings.config.destinations.pipedrive
+        if pipedrive is not None:
+            endpoint_of_company = resolve(settings, "pipedrive", pipedrive.endpoint)
+            credential = endpoint_of_company.credential
+            company = Pipedrive.connect(pipedrive, endpoint_of_company.url, credential=credential)
+            crms.append(stack.enter_context(closing(company)))
         yield crms
 
 

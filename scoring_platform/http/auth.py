@@ -148,9 +148,13 @@ def sign_assertion(key_json: str, scope: str, *, now: float, system: str) -> str
         ConfigurationError: ``key_json`` is not such a key.
     """
     key, issuer, audience = _service_account_key(key_json, system)
-    header = {"alg": "RS256", "typ": "JWT"}
     claims = {"iss": issuer, "scope": scope, "aud": audience, "iat": int(now), "exp": int(now) + JWT_LIFETIME}
-    signed = f"{_part(header)}.{_part(claims)}"
+    return signed_jwt(key, claims)
+
+
+def signed_jwt(key: rsa.RSAPrivateKey, claims: Mapping[str, Any]) -> str:
+    """Return ``claims`` as a JWT signed with RS256."""
+    signed = f"{_part({'alg': 'RS256', 'typ': 'JWT'})}.{_part(claims)}"
     signature = key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
     return f"{signed}.{_base64url(signature)}"
 

@@ -91,6 +91,7 @@ class _Call:
     idempotent: bool
     ok: frozenset[int]
     check: Callable[[Answer], None] | None
+    reads: Callable[[str], Any] | None
 
 
 class ApiClient:
@@ -164,11 +165,13 @@ class ApiClient:
         *,
         json: Any = None,
         data: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         idempotent: bool = True,
         ok: frozenset[int] = OK,
         check: Callable[[Answer], None] | None = None,
+        reads: Callable[[str], Any] | None = None,
     ) -> Answer:
         """Send one call and return its answer once it counts as success.
 
@@ -177,12 +180,15 @@ class ApiClient:
             path: Path under the base address, or an absolute address on the same host (a vendor's next link).
             json: Body sent as JSON.
             data: Body sent as a form.
+            content: Body sent as it is; say what it is in ``headers``.
             params: Query; never shown in messages.
             headers: Further headers.
             idempotent: Whether repeating a call that may have been carried out does no harm. When not, only calls that
                 surely were not carried out (no connection, throttled) are repeated.
             ok: Statuses that count as success.
             check: Body-level check of a successful answer; raises one of the platform's errors.
+            reads: Turns the text of a successful answer that is no JSON, such as a CSV file, into ``Answer.json``;
+                raises ValueError for one that is damaged, which is asked for again.
 
         Raises:
             CredentialError: 401, or a 403 that is no throttle.
@@ -192,8 +198,10 @@ class ApiClient:
             TransientError: Still failing after the last attempt, or the vendor asks for a longer wait than allowed.
         """
         url = self._url(path)
-        call = _Call(f"{method} {_shown(url)}", idempotent, ok, check)
-        request = self._http.build_request(method, url, json=json, data=data, params=params, headers=headers)
+        call = _Call(f"{method} {_shown(url)}", idempotent, ok, check, reads)
+        request = self._http.build_request(
+            method, url, json=json, data=data, content=content, params=params, headers=headers
+        )
         try:
             for attempt in stamina.retry_context(on=_backoff, attempts=self._attempts, timeout=None, wait_max=30.0):
                 with attempt:
@@ -234,6 +242,8 @@ class ApiClient:
     def _parsed(self, response: httpx.Response, call: _Call) -> Any:
         if not response.content and response.status_code != httpx.codes.OK:
             return None
+        if call.reads is not None and not is_html(response):
+            return self._read(response.text, call.reads, call=call)
         body = body_of(response)
         if body is not None or response.text.strip() == "null":
             return body
@@ -241,6 +251,13 @@ class ApiClient:
         got = kind if is_html(response) or "json" not in kind else "malformed JSON"
         msg = f"{self.system} answered {got} instead of JSON at {call.name}; check the endpoint if it stays so"
         raise self._again(PermanentError(msg), call, msg=msg)
+
+    def _read(self, text: str, reads: Callable[[str], Any], *, call: _Call) -> Any:
+        try:
+            return reads(text)
+        except ValueError as error:
+            msg = f"{self.system} answered a damaged file at {call.name}: {error}"
+            raise self._again(PermanentError(msg), call, msg=msg) from error
 
     def _refuse_error_inside(self, answer: Answer, call: _Call) -> None:
         """Take an error in a success for what it is: read as data it would look like the end of a listing."""

@@ -27,13 +27,25 @@ CREDENTIALS: dict[str, dict[str, str]] = {
     "intercom": {"token": "sandbox-intercom-token"},
     "formbricks": {"api_key": "fbk_sandbox"},
     "hubspot": {"token": "pat-sandbox"},
+    "salesforce": {
+        "client_id": "sandbox-sales-client",
+        "client_secret": "sandbox-sales-secret",
+        "username": "scores@example.com",
+    },
+    "pipedrive": {
+        "api_token": "sandbox-pipedrive-token",
+        "client_id": "sandbox-pipedrive-client",
+        "client_secret": "sandbox-pipedrive-secret",
+        "refresh_token": "sandbox-pipedrive-refresh",
+    },
     "slack": {"token": "xoxb-sandbox"},
 }
-"""Credential by system and name; GA4's service account and SendGrid's webhook key are made per home."""
+"""Credential by system and name; GA4's service account and the keys of SendGrid and Salesforce are made per home."""
 
 _SERVICE_ACCOUNT_FILE = "ga4_service_account.json"
 _WEBHOOK_KEY_FILE = "sendgrid_webhook_key.pem"
-_MADE_PER_HOME = ("ga4.service_account", "sendgrid.webhook_public_key")
+_SALESFORCE_KEY_FILE = "salesforce_key.pem"
+_MADE_PER_HOME = ("ga4.service_account", "sendgrid.webhook_public_key", "salesforce.private_key")
 
 
 def credential(home: Path, system: str, name: str) -> str:
@@ -46,6 +58,8 @@ def credential(home: Path, system: str, name: str) -> str:
         return service_account(state_folder(home))
     if (system, name) == ("sendgrid", "webhook_public_key"):
         return webhook_public_key(state_folder(home))
+    if (system, name) == ("salesforce", "private_key"):
+        return salesforce_key(state_folder(home))
     try:
         return CREDENTIALS[system][name]
     except KeyError:
@@ -90,6 +104,21 @@ def webhook_public_key(state_dir: Path) -> str:
     return base64.b64encode(der).decode()
 
 
+def salesforce_key(state_dir: Path) -> str:
+    """Return the private key (PEM) that signs in to Salesforce for this state folder, made on first use."""
+    path = state_dir / _SALESFORCE_KEY_FILE
+    return path.read_text(encoding="utf-8") if path.exists() else create_once(path, _new_rsa_key())
+
+
+def salesforce_public_key(state_dir: Path) -> rsa.RSAPublicKey:
+    """Return the public key that verifies what the Salesforce key signs."""
+    private = serialization.load_pem_private_key(salesforce_key(state_dir).encode(), password=None)
+    if not isinstance(private, rsa.RSAPrivateKey):
+        msg = f"{state_dir / _SALESFORCE_KEY_FILE} does not hold an RSA key; delete the file to have a new one made"
+        raise ConfigurationError(msg)
+    return private.public_key()
+
+
 def _new_webhook_key() -> str:
     private = ec.generate_private_key(ec.SECP256R1())
     pem = private.private_bytes(
@@ -98,16 +127,20 @@ def _new_webhook_key() -> str:
     return pem.decode()
 
 
-def _new_service_account() -> dict[str, str]:
+def _new_rsa_key() -> str:
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+    return pem.decode()
+
+
+def _new_service_account() -> dict[str, str]:
     return {
         "type": "service_account",
         "project_id": "scoring-sandbox",
         "private_key_id": "sandbox-1",
-        "private_key": pem.decode(),
+        "private_key": _new_rsa_key(),
         "client_email": "reader@scoring-sandbox.example.com",
         "token_uri": "https://oauth2.googleapis.com/token",
     }

@@ -259,7 +259,7 @@ def _answer(fault: Fault, path: str) -> tuple[int, str, bytes]:
     return fault.status, "application/json", json.dumps(text).encode()
 
 
-def _throttled(path: str) -> tuple[int, dict[str, Any]]:
+def _throttled(path: str) -> tuple[int, Any]:
     vendor = path.split("/")[1]
     if vendor == "shopify" and path.endswith("/graphql.json"):
         throttle: dict[str, Any] = {"maximumAvailable": 2000.0, "currentlyAvailable": 0, "restoreRate": 100.0}
@@ -279,8 +279,13 @@ def _throttled(path: str) -> tuple[int, dict[str, Any]]:
             "errorType": "RATE_LIMIT",
             "policyName": "TEN_SECONDLY_ROLLING",
         }
+    if vendor == "salesforce":
+        message = "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
+        return 403, [{"message": message, "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
     if vendor == "slack":
         return 429, {"ok": False, "error": "ratelimited"}
+    if vendor == "pipedrive":
+        return 429, {"success": False, "error": "request over limit", "code": "ERR_TOO_MANY_REQUESTS"}
     if vendor == "intercom":
         refusal = {"code": "rate_limit_exceeded", "message": "Rate limit exceeded"}
         return 429, {"type": "error.list", "request_id": None, "errors": [refusal]}
@@ -288,7 +293,7 @@ def _throttled(path: str) -> tuple[int, dict[str, Any]]:
     return 429, _THROTTLED.get(vendor, usual)
 
 
-def _exhausted(path: str) -> tuple[int, dict[str, Any]]:
+def _exhausted(path: str) -> tuple[int, Any]:
     """Word a spent daily allowance, for the vendors that have one."""
     vendor = path.split("/")[1]
     if vendor == "ga4":
@@ -297,6 +302,10 @@ def _exhausted(path: str) -> tuple[int, dict[str, Any]]:
     if vendor == "hubspot":
         words = "You have reached your daily limit."
         return 429, {"status": "error", "message": words, "errorType": "RATE_LIMIT", "policyName": "DAILY"}
+    if vendor == "salesforce":
+        return 403, [{"message": "TotalRequests Limit exceeded.", "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
+    if vendor == "pipedrive":
+        return 429, {"success": False, "error": "Daily API token budget exceeded", "code": "ERR_TOO_MANY_REQUESTS"}
     return 429, {"error": "DailyLimitExceeded", "message": "The daily limit is used up."}
 
 

@@ -28,6 +28,12 @@ class Limits:
     intercom_per_ten_seconds: int = 1_600
     formbricks_per_minute: int = 600
     hubspot_per_ten_seconds: int = 190
+    pipedrive_per_two_seconds: int = 480
+    pipedrive_searches_per_two_seconds: int = 200
+    pipedrive_tokens_per_day: int = 10_000_000
+    salesforce_per_day: int = 1_000_000
+    salesforce_query_page: int = 2_000
+    salesforce_bulk_looks: int = 0
 
 
 @dataclass

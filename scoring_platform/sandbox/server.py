@@ -33,6 +33,8 @@ from scoring_platform.sandbox import (
     klaviyo,
     mailchimp,
     matomo,
+    pipedrive,
+    salesforce,
     sendgrid,
     shopify,
     slack,
@@ -61,6 +63,8 @@ _VENDORS = {
     "intercom": intercom.routes,
     "formbricks": formbricks.routes,
     "hubspot": hubspot.routes,
+    "salesforce": salesforce.routes,
+    "pipedrive": pipedrive.routes,
     "slack": slack.routes,
 }
 

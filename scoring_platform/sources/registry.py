@@ -16,7 +16,9 @@ from scoring_platform.sources.intercom import Intercom, IntercomSource
 from scoring_platform.sources.klaviyo import Klaviyo, KlaviyoSource
 from scoring_platform.sources.mailchimp import Mailchimp, MailchimpSource
 from scoring_platform.sources.matomo import Matomo, MatomoSource
+from scoring_platform.sources.pipedrive import Pipedrive, PipedriveSource
 from scoring_platform.sources.protocol import Source
+from scoring_platform.sources.salesforce import Salesforce, SalesforceSource
 from scoring_platform.sources.sendgrid import Sendgrid, SendgridSource
 from scoring_platform.sources.shopify import Shopify, ShopifySource
 from scoring_platform.sources.webhooks import Webhooks, WebhooksSource
@@ -62,6 +64,12 @@ SOURCES: dict[str, Vendor] = {
         IntercomSource, Intercom, access="permissions Read conversations, Read and list users and companies"
     ),
     "formbricks": Vendor(FormbricksSource, Formbricks, access="permission read on the workspace of the survey"),
+    "pipedrive": Vendor(
+        PipedriveSource, Pipedrive, access="scopes contacts:read, contact-fields:read, deals:read, users:read"
+    ),
+    "salesforce": Vendor(
+        SalesforceSource, Salesforce, access="permission API Enabled; Read on Contact and Opportunity and their fields"
+    ),
     "webhooks": Vendor(WebhooksSource, Webhooks, inbox=True),
 }
 """Vendors by the name of their section. Sources with customer accounts come first to last in order of precedence."""

@@ -15,7 +15,7 @@ from scoring_platform.http.client import Answer, ApiClient
 from scoring_platform.sources.protocol import Window
 from scoring_platform_tests.conformance.world import NOW, OVERLAP, TABLES, Row, World, latest, window_of
 
-ORDER_IS_PROMISED = frozenset({"ga4"})
+ORDER_IS_PROMISED = frozenset({"ga4", "salesforce"})
 """Vendors that are asked for a total order, so that rows in another one are no answer to what was asked."""
 
 GIVEN_AGAIN = "twice|another metric"

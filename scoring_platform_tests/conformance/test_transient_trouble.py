@@ -12,7 +12,10 @@ import pytest
 from scoring_platform.errors import CredentialError
 from scoring_platform_tests.conformance.world import ONE_EACH, TABLES, World
 
-HARMLESS_403: dict[str, dict[str, Any]] = {"mailchimp": {"kind": "html", "status": 403}}
+HARMLESS_403: dict[str, dict[str, Any]] = {
+    "mailchimp": {"kind": "html", "status": 403},
+    "pipedrive": {"kind": "html", "status": 403},
+}
 """Vendors whose 403 without JSON means too many calls."""
 
 TWICE: dict[str, dict[str, Any]] = {

@@ -62,6 +62,7 @@ DESCRIBED = {
     "zendesk": Described(("zendesk/support.json",), "/zendesk"),
     "intercom": Described(("intercom/conversations-contacts.v2.15.json",), "/intercom"),
     "formbricks": Described(("formbricks/management.v2.json",), "/formbricks/api/v2"),
+    "salesforce": Described(("salesforce/rest-bulk2.derived.openapi3.json",), "/salesforce"),
 }
 
 NOT_DESCRIBED = {"matomo": "publishes no description"}
@@ -93,10 +94,18 @@ def shop_object_problems(exchange: Exchange) -> list[str]:
     return [problem for item in exchange.json for problem in _violations(_without_nulls(item), shape)]
 
 
+def person_problems(exchange: Exchange) -> list[str]:
+    """Hold Pipedrive's persons against its documents, whose copies have no deals, stages and lists of users."""
+    if exchange.seen.path.rsplit("/", 1)[-1] in ("deals", "stages", "users"):
+        return []
+    return Described(("pipedrive/persons.v2.json",), "/pipedrive/api/v2").problems(exchange)
+
+
 CHECKS: dict[str, Check] = {
     **{name: described.problems for name, described in DESCRIBED.items()},
     "shopify": graphql_problems,
     "woocommerce": shop_object_problems,
+    "pipedrive": person_problems,
 }
 
 

@@ -63,6 +63,7 @@ PAGE_SIZES = {
     "intercom": 10,
     "intercom.raw_consents": 2,
     "formbricks": 2,
+    "pipedrive": 20,
 }
 """Rows per page by table or source, 5 by default: so small that a table has several pages, and no more."""
 

@@ -37,6 +37,8 @@ class Call:
     method: str
     path: str
     json: Any
+    query: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
 
 @dataclass
@@ -72,7 +74,8 @@ def serving(prefix: str, routes: Sequence[BaseRoute]) -> Iterator[Running]:
     async def record(request: Request, proceed: RequestResponseEndpoint) -> Response:
         body = await request.body()
         is_json = "json" in request.headers.get("Content-Type", "") and body
-        running.calls.append(Call(request.method, request.url.path, json.loads(body) if is_json else None))
+        sent = json.loads(body) if is_json else None
+        running.calls.append(Call(request.method, request.url.path, sent, dict(request.query_params), body))
         return await proceed(request)
 
     app = Starlette(routes=[Mount(prefix, routes=list(routes))], middleware=[Middleware(BaseHTTPMiddleware, record)])

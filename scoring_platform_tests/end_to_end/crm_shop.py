@@ -56,12 +56,7 @@ def judge(platform: Platform, scores: Sequence[int], *, refused: int = 0) -> Non
         ],
         "customer_segments": [{"customer_id": one, "segment": "vip"} for one in ids],
         "customer_profiles": [
-            {
-                "customer_id": one,
-                "email": f"{one}@{'example.jp' if place < len(ids) - refused else 'nowhere'}",
-                **consents,
-            }
-            for place, one in enumerate(ids)
+            {"customer_id": one, "email": f"{one}@{host}", **consents} for one, host in zip(ids, hosts, strict=True)
         ],
         "nps_responses": [],
     }
