@@ -49,7 +49,7 @@ def judge(platform: Platform, scores: Sequence[int], *, refused: int = 0) -> Non
     consents = {"consent_email_marketing": "unknown", "consent_web_tracking": "unknown"}
     ids = [f"c{number:06}" for number in range(len(scores))]
     hosts = ["example.jp"] * (len(ids) - refused) + ["nowhere"] * refused
-    rows = {
+    rows: dict[str, list[dict[str, Any]]] = {
         "customer_scores": [
             {"customer_id": one, "total_score": Decimal(score), "horizon_days": 90, "rfm_code": f"{score % 5 + 1}55"}
             for one, score in zip(ids, scores, strict=True)

@@ -40,7 +40,7 @@ def test_every_asset_has_its_day(mornings: Mornings) -> None:
         made = {key for key in keys if str(DAY) in instance.get_materialized_partitions(key)}
 
     assert made == keys
-    assert len(made) == 23
+    assert len(made) == 25
 
 
 def test_every_table_of_the_graph_is_in_the_lake_for_the_day(mornings: Mornings) -> None:
