@@ -37,7 +37,7 @@ _GRANTS = {
     "crm": "scopes crm.objects.contacts.read, crm.objects.contacts.write, crm.schemas.contacts.read and .write",
     "slack": "scopes chat:write, files:write, and the app in the channel",
 }
-_KEYS = {"crm": "destinations.hubspot", "email": "destinations.email", "slack": "destinations.slack"}
+_KEYS = {"crm": "destinations", "email": "destinations.email", "slack": "destinations.slack"}
 _WORDS = {"ok": "ok    ", "warning": "WARN  ", "failed": "FAILED"}
 
 Level = Literal["ok", "warning", "failed"]

@@ -23,7 +23,7 @@ MOST_ATTEMPTS = 8
 
 ALWAYS = 100_000
 
-EXHAUSTED = frozenset({"ga4", "salesforce", "pipedrive"})
+EXHAUSTED = frozenset({"ga4", "hubspot", "salesforce", "pipedrive"})
 """Vendors with an allowance per day, and a wording for it in the sandbox."""
 
 FORBIDDEN_WORDS = ("Traceback", "Authorization", "Bearer", "access_token=")

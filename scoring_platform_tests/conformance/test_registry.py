@@ -47,7 +47,7 @@ def endpoint(_running: Endpoint) -> Iterator[Endpoint]:
 
 def test_every_section_of_the_configuration_has_its_connector() -> None:
     assert {"files", *SOURCES} == set(Sources.model_fields)
-    assert set(Destinations.model_fields) == {"hubspot", "email", "slack"}
+    assert set(Destinations.model_fields) == {"hubspot", "salesforce", "pipedrive", "email", "slack"}
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -101,8 +101,17 @@ def person_problems(exchange: Exchange) -> list[str]:
     return Described(("pipedrive/persons.v2.json",), "/pipedrive/api/v2").problems(exchange)
 
 
+def contact_problems(exchange: Exchange) -> list[str]:
+    """Hold HubSpot's contacts and properties against its documents, whose copies have no deals and owners."""
+    path = exchange.seen.path.removeprefix("/hubspot")
+    if path in ("/crm/v3/objects/deals", "/crm/v3/pipelines/deals", "/crm/v3/owners"):
+        return []
+    return Described(("hubspot/crm-contacts.v3.json", "hubspot/crm-properties.v3.json"), "/hubspot").problems(exchange)
+
+
 CHECKS: dict[str, Check] = {
     **{name: described.problems for name, described in DESCRIBED.items()},
+    "hubspot": contact_problems,
     "shopify": graphql_problems,
     "woocommerce": shop_object_problems,
     "pipedrive": person_problems,

@@ -31,7 +31,10 @@ from scoring_platform_tests.end_to_end.platform import REPOSITORY, Platform, pac
 
 DAY = date(2026, 11, 20)
 RELEASED = ("scores", "nps")
-SECTIONS: Mapping[str, Mapping[str, Any]] = {"hubspot": {"endpoint": "sandbox", "provision": "auto"}}
+SECTIONS: Mapping[str, Mapping[str, Any]] = {
+    "hubspot": {"endpoint": "sandbox", "provision": "auto"},
+    "salesforce": {"endpoint": "sandbox"},
+}
 """Each CRM as it is configured here."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from scoring_platform.sandbox.salesforce_store import received
 from scoring_platform_tests.end_to_end.crm_shop import SECTIONS, crm_home, judge, planned, start_sync, sync
 from scoring_platform_tests.end_to_end.platform import Platform
 
@@ -48,8 +49,12 @@ def hubspot(platform: Platform) -> list[dict[str, Any]]:
     return platform.contacts()
 
 
-READERS = {"hubspot": hubspot}
-KEYS = {"hubspot": "customer_key"}
+def salesforce(platform: Platform) -> list[dict[str, Any]]:
+    return [one for one in received(platform.root / "sandbox") if one.get(KEYS["salesforce"])]
+
+
+READERS = {"hubspot": hubspot, "salesforce": salesforce}
+KEYS = {"hubspot": "customer_key", "salesforce": "Customer_Key__c"}
 
 
 def end_as_planned(platform: Platform, crm: str, plan: dict[str, dict[str, Any]]) -> None:
