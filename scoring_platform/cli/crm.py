@@ -19,6 +19,7 @@ import duckdb
 from scoring_platform.cli.context import DAY, company, prepared_settings
 from scoring_platform.cli.plain import plain
 from scoring_platform.destinations.preflight import fields_of
+from scoring_platform.destinations.protocol import Crm
 from scoring_platform.destinations.registry import open_crms
 from scoring_platform.errors import ConfigurationError
 from scoring_platform.lake.engine import DuckDBEngine, connection_config
@@ -106,14 +107,26 @@ def retry(name: str | None, code: str | None) -> None:
 
 @crm.command(short_help="Create missing fields.")
 def provision() -> None:
-    """Create the fields that the configuration writes and the CRM lacks."""
+    """Create the fields that the configuration writes and the CRM lacks, and say what a person has to do."""
     settings = prepared_settings()
     with company(settings), open_crms(settings) as crms:
-        for one in crms:
-            created = one.provision(fields_of(settings, one))
-            click.echo(f"{one.name}: {', '.join(created) if created else 'nothing was missing'}")
+        left = [problem for one in crms for problem in _provisioned(settings, one)]
         if not crms:
             click.echo("No CRM is configured (destinations)")
+    if left:
+        sys.exit(1)
+
+
+def _provisioned(settings: Settings, one: Crm) -> list[str]:
+    """Create what the CRM allows, say what, and return what is still wrong."""
+    wanted = fields_of(settings, one)
+    created = one.provision(wanted)
+    left = one.preflight(wanted)
+    words = ", ".join(created) if created else "" if left else "nothing was missing"
+    click.echo(f"{one.name}: {words}".rstrip(": "))
+    for problem in left:
+        click.echo(f"  {problem}")
+    return left
 
 
 @contextmanager

@@ -58,7 +58,9 @@ def scopes(step: Step, crm: str, streams: Collection[str] = tuple(domain.STREAMS
     """Return what is written to a CRM, in the order in which it is."""
     fields = destination(step, crm).fields
     wanted = {stream: values for stream, values in domain.STREAMS.items() if stream in streams}
-    return [Scope(crm, stream, target) for stream, values in wanted.items() for target in fields.targets(values)]
+    found = [Scope(crm, stream, target) for stream, values in wanted.items() for target in fields.targets(values)]
+    # Contacts first: the other records hang on one that may have to be made.
+    return sorted(found, key=lambda scope: scope.target != "contact")
 
 
 def destination(step: Step, crm: str) -> CrmDestination:

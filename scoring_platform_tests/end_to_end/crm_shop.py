@@ -34,6 +34,7 @@ RELEASED = ("scores", "nps")
 SECTIONS: Mapping[str, Mapping[str, Any]] = {
     "hubspot": {"endpoint": "sandbox", "provision": "auto"},
     "salesforce": {"endpoint": "sandbox"},
+    "pipedrive": {"endpoint": "sandbox", "provision": "auto"},
 }
 """Each CRM as it is configured here."""
 
