@@ -145,11 +145,30 @@ class Forecast:
         return cls(**kept)
 
 
-def fit_on(log: PurchaseLog, on: int, *, horizon: int, fewest: int, signals: Signals | None, broken: str = "") -> Fits:
-    """Fit everything but the interval to a log that ends on day ``on``."""
+def fit_on(
+    log: PurchaseLog,
+    on: int,
+    *,
+    horizon: int,
+    fewest: int,
+    signals: Signals | None,
+    broken: str = "",
+    near: Family | None = None,
+) -> Fits:
+    """Fit everything but the interval to a log that ends on day ``on``.
+
+    Args:
+        log: Purchases of the customers.
+        on: The day.
+        horizon: Days that will be forecast.
+        fewest: Buyers below which nothing is fitted.
+        signals: Further measures on a day.
+        broken: How earlier forecasts failed, when that was repeatedly.
+        near: Models of another day, from which the search begins.
+    """
     now = log.snapshot(on, season=horizon, signals=signals)
     grouped = now.grouped()
-    family: Family = btyd.fit_family(grouped) if now.customers >= fewest else {}
+    family: Family = btyd.fit_family(grouped, near=near) if now.customers >= fewest else {}
     inner = longest_closed(log, on, horizon) if family else 0
     trained = _trained(log, on, inner, family, signals) if inner else []
     names = list(btyd.usable(family))

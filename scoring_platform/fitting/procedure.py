@@ -16,6 +16,7 @@ from scoring_platform.fitting.backtest import CHURN, CLV, Earlier, Foreseen, bac
 from scoring_platform.fitting.forecast import FEWEST, Fits, fit_on, longest_closed
 from scoring_platform.fitting.histories import Floats
 from scoring_platform.fitting.log import YEAR, PurchaseLog, Signals
+from scoring_platform.fitting.repeat_buying import Family
 from scoring_platform.fitting.snapshots import WEEK, Snapshot
 from scoring_platform.fitting.value import Interval, fit_interval
 
@@ -35,11 +36,14 @@ def fit_forecast(log: PurchaseLog, on: int, *, horizon: int, fewest: int, signal
     """
     # Matrices are small: threads of a linear algebra library gain nothing, and spin against whatever else runs.
     with threadpool_limits(limits=1, user_api="blas"):
-        past = _Past(log.through(on), on, fewest=fewest, signals=signals)
+        known = log.through(on)
+        fits = fit_on(known, on, horizon=horizon, fewest=fewest, signals=signals)
+        past = _Past(known, on, fewest=fewest, signals=signals, near=fits.family)
         earlier = past.earlier(horizon)
         own = [one.result for one in earlier if one.model == CHURN]
-        broken = own[0].breach if repeated(own) else ""
-        fits = fit_on(past.log, on, horizon=horizon, fewest=fewest, signals=signals, broken=broken)
+        if repeated(own):
+            broken, near = own[0].breach, fits.family
+            fits = fit_on(known, on, horizon=horizon, fewest=fewest, signals=signals, broken=broken, near=near)
         forecast = replace(fits.forecast, interval=past.interval())
         return replace(fits, forecast=forecast, earlier=earlier)
 
@@ -71,22 +75,22 @@ class _Tried:
 class _Past:
     """Forecasts as they would have been made on earlier days."""
 
-    def __init__(self, log: PurchaseLog, on: int, *, fewest: int, signals: Signals | None) -> None:
-        """Look back from day ``on``, at which ``log`` ends."""
-        self.log, self._on, self._fewest, self._signals = log, on, fewest, signals
+    def __init__(self, log: PurchaseLog, on: int, *, fewest: int, signals: Signals | None, near: Family) -> None:
+        """Look back from day ``on``, at which ``log`` ends; searches begin at the models ``near`` of that day."""
+        self._log, self._on, self._fewest, self._signals, self._near = log, on, fewest, signals, near
         self._step = max(1, -(-log.size // _EARLIER_ON))
         self._some = log.every(self._step)
         self._tried: dict[tuple[int, int], _Tried | None] = {}
 
     def earlier(self, horizon: int) -> list[Earlier]:
         """Return how the two newest forecasts of closed horizons did, as far as there are any; the newest first."""
-        days = longest_closed(self.log, self._on, horizon)
+        days = longest_closed(self._log, self._on, horizon)
         found = [self._at(self._on - days * back, days) for back in (1, 2)] if days else []
         return [result for one in found if one for result in one.results()]
 
     def interval(self) -> Interval | None:
         """Return the spread on the longest horizon, up to a year, that has closed with as much history before it."""
-        days = longest_closed(self.log, self._on, YEAR)
+        days = longest_closed(self._log, self._on, YEAR)
         one = self._at(self._on - days, days) if days else None
         if one is None:
             return None
@@ -99,11 +103,18 @@ class _Past:
         return self._tried[day, days]
 
     def _try(self, day: int, days: int) -> _Tried | None:
-        known = self.log.snapshot(day, season=days, signals=self._signals, ahead=days)
+        known = self._log.snapshot(day, season=days, signals=self._signals, ahead=days)
         if known.customers < max(self._fewest, FEWEST):
             return None
-        fits = fit_on(self._some.through(day), day, horizon=days, fewest=self._fewest, signals=self._of_some)
-        own = self.log.spending(day)
+        fits = fit_on(
+            self._some.through(day),
+            day,
+            horizon=days,
+            fewest=self._fewest,
+            signals=self._of_some,
+            near=self._near or None,
+        )
+        own = self._log.spending(day)
         return _Tried(day, days, fits, known, own, fits.foresee(known, own))
 
     def _of_some(self, day: int) -> Mapping[str, Floats]:
