@@ -88,7 +88,7 @@ class SalesforceDestination(CrmDestination):
 
 
 class PipedriveFields(CrmFields):
-    """Pipedrive person field that receives each value: the name people see, or `{field, target}`; null leaves it out."""
+    """Pipedrive field that receives each value: the name people see, or `{field, target}`; null leaves it out."""
 
     customer_key: str = Field("顧客キー", min_length=1, description="Field of type text with our customer id")
     total_score: MappedField | None = mapped("スコア")

@@ -21,6 +21,9 @@ from scoring_platform.contracts.table import Table
 from scoring_platform.ingest.judging import UNKNOWN_ORDER, local_day, row_key
 from scoring_platform.lake.engine import DuckDBEngine
 
+_TOUCHED_BY_US = frozenset({"raw_crm_contacts"})
+"""Tables whose records our own writes touch: their time of change says nothing by itself."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -140,7 +143,8 @@ def _state_rows(merge: Merge) -> ir.Table:
     newest = engine.lake.latest(table.name)
     published = engine.read(table, [newest] if newest else [])
     published = published.mutate(as_of=local_day(published[table.time_column], merge.zone)).select(merge.columns)
-    parts = [_latest(merge, merge.of_others(_good(merge)), merge.of_others(published))]
+    known = merge.of_others(published)
+    parts = [_latest(merge, _news(merge, merge.of_others(_good(merge)), known), known)]
     if merge.complete:
         parts.append(_full_rows(merge, published))
     merged = engine.materialise(ibis.union(*parts) if len(parts) > 1 else parts[0])
@@ -148,6 +152,14 @@ def _state_rows(merge: Merge) -> ir.Table:
     state = merged.cross_join(days)
     state = state.filter(state.as_of.isnull() | (state.as_of <= state._day))
     return state.mutate(as_of=state._day).select(merge.columns)
+
+
+def _news(merge: Merge, good: ir.Table, published: ir.Table) -> ir.Table:
+    """Rows that say something new: a contact that was only touched, by what we write to it say, stays as published."""
+    if merge.table.name not in _TOUCHED_BY_US:
+        return good
+    told = [name for name in merge.columns if name not in {merge.table.version_column, "as_of"}]
+    return good.anti_join(published, [good[name].identical_to(published[name]) for name in told])
 
 
 def _latest(merge: Merge, good: ir.Table, before: ir.Table | None = None) -> ir.Table:

@@ -41,6 +41,12 @@ _THROTTLED: dict[str, dict[str, Any]] = {
 }
 """Words for "too much" of vendors that simply say so with 429."""
 
+_CONCURRENT = "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
+_THROTTLED_OTHERWISE: dict[str, tuple[int, Any]] = {
+    "salesforce": (403, [{"message": _CONCURRENT, "errorCode": "REQUEST_LIMIT_EXCEEDED"}])
+}
+"""Status and words of vendors that say it in another way."""
+
 _READING_POSTS = (
     "/graphql.json",
     "/admin/oauth/access_token",
@@ -279,9 +285,6 @@ def _throttled(path: str) -> tuple[int, Any]:
             "errorType": "RATE_LIMIT",
             "policyName": "TEN_SECONDLY_ROLLING",
         }
-    if vendor == "salesforce":
-        message = "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
-        return 403, [{"message": message, "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
     if vendor == "slack":
         return 429, {"ok": False, "error": "ratelimited"}
     if vendor == "pipedrive":
@@ -290,7 +293,7 @@ def _throttled(path: str) -> tuple[int, Any]:
         refusal = {"code": "rate_limit_exceeded", "message": "Rate limit exceeded"}
         return 429, {"type": "error.list", "request_id": None, "errors": [refusal]}
     usual = {"error": "APIRateLimitExceeded", "description": "Number of allowed API requests exceeded"}
-    return 429, _THROTTLED.get(vendor, usual)
+    return _THROTTLED_OTHERWISE.get(vendor) or (429, _THROTTLED.get(vendor, usual))
 
 
 def _exhausted(path: str) -> tuple[int, Any]:

@@ -6,16 +6,19 @@ validation (``hubspot_rules``), storage (``hubspot_store``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from scoring_platform.sandbox import hubspot_search
 from scoring_platform.sandbox.hubspot_account import NOT_FOUND, Account, Handler
-from scoring_platform.sandbox.hubspot_rules import RefusedError, new_definition
+from scoring_platform.sandbox.hubspot_rules import RefusedError, error_body, new_definition
+from scoring_platform.sandbox.hubspot_sales import TABLE as SALES
 from scoring_platform.sandbox.hubspot_store import Contact, iso
 
 if TYPE_CHECKING:
@@ -28,15 +31,18 @@ _PROPERTIES = "/crm/v3/properties/contacts"
 _SHOWN = ("email", "firstname", "lastname")
 
 
-def routes(company: Company, *, multi_status: bool = True) -> list[BaseRoute]:
+def routes(
+    company: Company, *, multi_status: bool = True, clock: Callable[[], float] = time.monotonic
+) -> list[BaseRoute]:
     """Return the addresses of the CRM.
 
     Args:
         company: The sandbox company.
         multi_status: Answer 207 to a batch with trace ids in which some inputs are bad; otherwise one bad input fails
             the whole batch with 400, as the vendor's older versions do.
+        clock: Seconds by which the allowance is counted.
     """
-    account = Account(company, multi_status=multi_status)
+    account = Account(company, multi_status=multi_status, clock=clock)
     table: tuple[tuple[str, str, Handler], ...] = (
         ("GET", _CONTACTS, _list),
         ("POST", _CONTACTS, _create),
@@ -49,6 +55,7 @@ def routes(company: Company, *, multi_status: bool = True) -> list[BaseRoute]:
         ("POST", _PROPERTIES, _create_property),
         ("POST", f"{_PROPERTIES}/batch/create", _create_properties),
         ("GET", f"{_PROPERTIES}/{{name:str}}", _get_property),
+        *SALES,
     )
     return [Route(path, account.guarded(handler), methods=[method]) for method, path, handler in table]
 
@@ -57,7 +64,7 @@ async def _list(account: Account, request: Request) -> Response:
     limit, after = _number(request, "limit", 10), _number(request, "after", 0)
     if not 1 <= limit <= 100:
         raise RefusedError(400, "VALIDATION_ERROR", "limit must be between 1 and 100")
-    found = account.store.page(after=after, limit=limit + 1)
+    found = account.listed(after=after, limit=limit + 1)
     names = _names(request)
     body: dict[str, Any] = {"results": [_shown(contact, names) for contact in found[:limit]]}
     if len(found) > limit:
@@ -78,7 +85,7 @@ async def _get(account: Account, request: Request) -> Response:
     contact = account.locate(item, request.query_params.get("idProperty"), account.store.definitions())
     if contact is None:
         raise RefusedError(404, "OBJECT_NOT_FOUND", "resource not found")
-    return JSONResponse(_shown(contact, _names(request)))
+    return JSONResponse(_shown(account.seen(contact), _names(request)))
 
 
 async def _patch(account: Account, request: Request) -> Response:
@@ -100,7 +107,7 @@ async def _batch_read(account: Account, request: Request) -> Response:
             missing = RefusedError(404, "OBJECT_NOT_FOUND", NOT_FOUND)
             errors.append(missing.item(trace_id=None, identifier=item["id"]))
         else:
-            results.append(_shown(contact, body.get("properties") or _SHOWN))
+            results.append(_shown(account.seen(contact), body.get("properties") or _SHOWN))
     return _batch(results, errors, now=account.company.now())
 
 
@@ -134,11 +141,15 @@ async def _batch_write(account: Account, request: Request) -> Response:
 
 
 async def _search(account: Account, request: Request) -> Response:
+    if not account.may_search():
+        message = "You have reached your secondly limit."
+        body = error_body("RATE_LIMITS", message, errorType="RATE_LIMIT", policyName="SECONDLY")
+        return JSONResponse(body, 429)
     body = await request.json()
-    limit, after = int(body.get("limit") or 10), int(body.get("after") or 0)
-    everyone = account.store.page(after=0, limit=1_000_000)
-    groups = body.get("filterGroups") or []
-    found = [one for one in everyone if not groups or any(_passes(one, group["filters"]) for group in groups)]
+    limits = account.company.limits
+    after, limit = hubspot_search.page_of(body, most=limits.hubspot_search_results)
+    indexed = iso(account.company.now() - timedelta(seconds=limits.hubspot_index_seconds))
+    found = hubspot_search.found([one for one in account.listed() if one.updated_at <= indexed], body)
     names = body.get("properties") or _SHOWN
     answer: dict[str, Any] = {
         "total": len(found),
@@ -192,33 +203,6 @@ def _refuse_repeats(inputs: Sequence[Mapping[str, Any]]) -> None:
     named = [(item.get("idProperty"), item["id"]) for item in inputs if item.get("id")]
     if len(set(named)) < len(named):
         raise RefusedError(400, "VALIDATION_ERROR", "Duplicate IDs found in batch input")
-
-
-def _passes(contact: Contact, filters: Sequence[Mapping[str, Any]]) -> bool:
-    values = {
-        **contact.properties,
-        "hs_object_id": contact.id,
-        "createdate": contact.created_at,
-        "lastmodifieddate": contact.updated_at,
-    }
-    return all(_compare(values.get(one["propertyName"]), one) for one in filters)
-
-
-def _compare(value: str | None, condition: Mapping[str, Any]) -> bool:
-    operator, wanted = condition["operator"], str(condition.get("value", ""))
-    if operator in ("HAS_PROPERTY", "NOT_HAS_PROPERTY"):
-        return (value is not None) is bool(operator == "HAS_PROPERTY")
-    if operator == "IN":
-        return bool(value in condition.get("values", []))
-    if operator == "NEQ":
-        return value != wanted
-    if value is None:
-        return False
-    comparisons: dict[str, bool] = {"EQ": value == wanted, "GT": value > wanted, "GTE": value >= wanted}
-    comparisons |= {"LT": value < wanted, "LTE": value <= wanted}
-    if operator not in comparisons:
-        raise RefusedError(400, "VALIDATION_ERROR", f"Operator {operator} is not supported here")
-    return comparisons[str(operator)]
 
 
 def _shown(contact: Contact, names: Sequence[str]) -> dict[str, Any]:

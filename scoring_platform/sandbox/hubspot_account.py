@@ -7,16 +7,20 @@ the shape of answers (``hubspot``), validation (``hubspot_rules``), storage (``h
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from scoring_platform.sandbox.days import moment
+from scoring_platform.sandbox.hubspot_past import Past, as_of, pasts
 from scoring_platform.sandbox.hubspot_rules import RefusedError, check_values, error_body, standard_definitions
-from scoring_platform.sandbox.hubspot_store import Contact, ContactStore, ValueTakenError
-from scoring_platform.sandbox.limits import FixedWindow
+from scoring_platform.sandbox.hubspot_store import FIRST_ID, Contact, ContactStore, ValueTakenError, iso
+from scoring_platform.sandbox.limits import RollingWindow
 
 if TYPE_CHECKING:
     from scoring_platform.sandbox.company import Company
@@ -26,9 +30,7 @@ WINDOW_SECONDS = 10.0
 DAILY_LIMIT = 1_000_000
 NOT_FOUND = "Could not get some CONTACT objects, they may be deleted or not exist. Check that ids are valid."
 
-_SEEDED_FROM = datetime(2025, 9, 1, 9, tzinfo=UTC)
-_STAGES = ("subscriber", "lead", "marketingqualifiedlead", "customer")
-_OWNERS = ("71001", "71002", "71003")
+_READ_AT_ONCE = 500
 
 Handler = Callable[["Account", Request], Awaitable[Response]]
 
@@ -36,12 +38,13 @@ Handler = Callable[["Account", Request], Awaitable[Response]]
 class Account:
     """One CRM account: its store, its token and its allowance."""
 
-    def __init__(self, company: Company, *, multi_status: bool) -> None:
+    def __init__(self, company: Company, *, multi_status: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self.company = company
         self.multi_status = multi_status
         self.store = ContactStore(company.state_dir / DATABASE)
         self._token = company.credentials["hubspot"]["token"]
-        self._window = FixedWindow(company.limits.hubspot_per_ten_seconds, WINDOW_SECONDS)
+        self._window = RollingWindow(company.limits.hubspot_per_ten_seconds, WINDOW_SECONDS, clock)
+        self._searches = RollingWindow(company.limits.hubspot_searches_per_second, 1.0, clock)
         self._used_today = 0
         self._seed()
 
@@ -61,10 +64,30 @@ class Account:
                 response = JSONResponse(refused.body(), refused.status)
             except json.JSONDecodeError:
                 response = JSONResponse(error_body("VALIDATION_ERROR", "Invalid input JSON"), 400)
-            response.headers.update(self._allowance())
+            # HubSpot's searches say nothing about the allowance.
+            if not request.url.path.endswith("/search"):
+                response.headers.update(self._allowance())
             return response
 
         return endpoint
+
+    @cached_property
+    def pasts(self) -> tuple[Past, ...]:
+        """The contacts that were there before the platform, in order of their ids."""
+        return pasts(self.company.population, self.company.crm_seed())
+
+    def seen(self, contact: Contact) -> Contact:
+        """Return a stored contact as it is now, with what sales people have done since."""
+        number = int(contact.id) - FIRST_ID
+        return as_of(contact, self.pasts[number], self.company.clock.instant()) if number < len(self.pasts) else contact
+
+    def listed(self, *, after: int = 0, limit: int | None = None) -> list[Contact]:
+        """Return up to ``limit`` contacts with an id above ``after``; what is still to come is not there."""
+        return list(islice(self._made(after), limit))
+
+    def may_search(self) -> bool:
+        """Count one search; False when there were too many in this second."""
+        return self._searches.take()
 
     def write(self, operation: str, item: Mapping[str, Any]) -> tuple[Contact, bool]:
         """Carry out one input; return the contact and whether it is new.
@@ -113,9 +136,14 @@ class Account:
         with self.store.transaction():
             for definition in standard_definitions():
                 self.store.define(definition)
-            for number, email in enumerate(self.company.crm_seed()):
-                now = _SEEDED_FROM + timedelta(minutes=37 * number)
-                self.store.insert(_seeded(number, email), unique=["email"], now=now)
+            for past in self.pasts:
+                self.store.insert(past.first, unique=["email"], now=moment(past.made_at))
+
+    def _made(self, after: int) -> Iterator[Contact]:
+        now = iso(self.company.now())
+        while page := self.store.page(after=after, limit=_READ_AT_ONCE):
+            yield from (self.seen(contact) for contact in page if contact.created_at <= now)
+            after = int(page[-1].id)
 
     def _limited(self) -> Response:
         message = "You have reached your ten_secondly_rolling limit."
@@ -131,14 +159,3 @@ class Account:
             "X-HubSpot-RateLimit-Max": str(self.company.limits.hubspot_per_ten_seconds),
             "X-HubSpot-RateLimit-Remaining": str(self._window.remaining),
         }
-
-
-def _seeded(number: int, email: str) -> dict[str, str]:
-    properties = {"email": email}
-    if number % 3 == 0:
-        properties["hubspot_owner_id"] = _OWNERS[number % len(_OWNERS)]
-    if number % 2 == 0:
-        properties["lifecyclestage"] = _STAGES[number // 2 % len(_STAGES)]
-    if number % 25 == 7:
-        properties["hs_email_optout"] = "true"
-    return properties

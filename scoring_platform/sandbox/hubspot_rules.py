@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
+
+from scoring_platform.sandbox.hubspot_past import LIFECYCLE_STAGES
 
 STANDARD_PROPERTIES = (
     ("email", "Email", "string", True, False),
@@ -85,10 +87,12 @@ def error_body(category: str, message: str, **extra: Any) -> dict[str, Any]:
 
 def standard_definitions() -> list[dict[str, Any]]:
     """Return the definitions every account has."""
-    return [
+    known = [
         _definition(name, label, kind=kind, field_type=_FIELD_TYPES[kind][0], unique=unique, read_only=read_only)
         for name, label, kind, unique, read_only in STANDARD_PROPERTIES
     ]
+    stages = [{"value": value, "label": label} for value, label in LIFECYCLE_STAGES]
+    return [{**one, "options": _options(stages)} if one["name"] == "lifecyclestage" else one for one in known]
 
 
 def new_definition(body: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -111,9 +115,10 @@ def new_definition(body: Mapping[str, Any], known: Mapping[str, Mapping[str, Any
     own = [one for one in known.values() if one["hasUniqueValue"] and one["name"] not in _STANDARD_UNIQUE]
     if unique and len(own) >= _MAX_UNIQUE:
         raise RefusedError(400, "VALIDATION_ERROR", "The limit of unique properties was reached")
-    return _definition(
+    made = _definition(
         name, str(body["label"]), kind=kind, field_type=str(body["fieldType"]), unique=unique, read_only=False
     )
+    return {**made, "options": _options(body.get("options") or [])}
 
 
 def check_values(properties: Any, known: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -134,7 +139,7 @@ def _checked(name: str, value: Any, definition: Mapping[str, Any] | None) -> str
         raise _invalid(name, value, "PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist')
     if definition["modificationMetadata"]["readOnlyValue"]:
         raise _invalid(name, value, "READ_ONLY_VALUE", f'"{name}" is a read only property')
-    code = _misfit(name, value, str(definition["type"])) if value else None
+    code = _misfit(name, value, str(definition["type"])) or _no_option(value, definition) if value else None
     if code is not None:
         raise _invalid(name, value, code, f"{value} was not a valid {definition['type']}")
     return value.strip().lower() if name == "email" else value
@@ -153,6 +158,20 @@ def _misfit(name: str, value: str, kind: str) -> str | None:
         except ValueError:
             return "INVALID_DATE"
     return None
+
+
+def _no_option(value: str, definition: Mapping[str, Any]) -> str | None:
+    """Hold a choice against the options; owners, which are no options of the property, are not looked at."""
+    options = {one["value"] for one in definition["options"]}
+    chosen = value.split(";") if definition["fieldType"] == "checkbox" else [value]
+    return "INVALID_OPTION" if options and not options.issuperset(chosen) else None
+
+
+def _options(given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"value": str(one["value"]), "label": str(one["label"]), "displayOrder": place, "hidden": False}
+        for place, one in enumerate(given)
+    ]
 
 
 def _invalid(name: str, value: str, code: str, message: str) -> RefusedError:

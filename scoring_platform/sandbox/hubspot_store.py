@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS unique_values (
 """
 
 # Real record ids are large numbers; starting high keeps tests from mistaking one for a count.
-_FIRST_ID = 50_001
+FIRST_ID = 50_001
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class ContactStore:
             cursor = self._db.execute(
                 "INSERT INTO contacts (id, properties, created_at, updated_at)"
                 " VALUES ((SELECT COALESCE(MAX(id), ?) + 1 FROM contacts), ?, ?, ?)",
-                (_FIRST_ID - 1, json.dumps(values), stamp, stamp),
+                (FIRST_ID - 1, json.dumps(values), stamp, stamp),
             )
             contact = Contact(str(cursor.lastrowid), values, stamp, stamp)
         self._own(contact, unique)

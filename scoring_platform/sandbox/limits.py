@@ -7,6 +7,7 @@ refusal.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
@@ -27,7 +28,10 @@ class Limits:
     zendesk_per_minute: int = 600
     intercom_per_ten_seconds: int = 1_600
     formbricks_per_minute: int = 600
-    hubspot_per_ten_seconds: int = 190
+    hubspot_per_ten_seconds: int = 6_000
+    hubspot_searches_per_second: int = 200
+    hubspot_search_results: int = 10_000
+    hubspot_index_seconds: int = 0
     pipedrive_per_two_seconds: int = 480
     pipedrive_searches_per_two_seconds: int = 200
     pipedrive_tokens_per_day: int = 10_000_000
@@ -84,6 +88,46 @@ class LeakyBucket:
         now = self.clock()
         self._available = min(self.size, self._available + (now - self._seen_at) * self.restore_per_second)
         self._seen_at = now
+
+
+@dataclass
+class RollingWindow:
+    """A number of requests in any stretch of time of one length."""
+
+    requests: int
+    window_seconds: float
+    clock: Callable[[], float] = time.monotonic
+    _taken: deque[float] = field(init=False, default_factory=deque)
+    _lock: Lock = field(init=False, default_factory=Lock)
+
+    def take(self) -> bool:
+        """Count one request; False when there were too many of late."""
+        with self._lock:
+            now = self._roll()
+            if len(self._taken) >= self.requests:
+                return False
+            self._taken.append(now)
+            return True
+
+    @property
+    def remaining(self) -> int:
+        """Requests that could be made now."""
+        with self._lock:
+            self._roll()
+            return self.requests - len(self._taken)
+
+    @property
+    def reset_seconds(self) -> float:
+        """Seconds until there is room for a request."""
+        with self._lock:
+            now = self._roll()
+            return self._taken[0] + self.window_seconds - now if len(self._taken) >= self.requests else 0.0
+
+    def _roll(self) -> float:
+        now = self.clock()
+        while self._taken and self._taken[0] <= now - self.window_seconds:
+            self._taken.popleft()
+        return now
 
 
 @dataclass

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from scoring_platform.config.base import SourceSection
 from scoring_platform.sources.formbricks import Formbricks, FormbricksSource
 from scoring_platform.sources.ga4 import Ga4, Ga4Source
+from scoring_platform.sources.hubspot import Hubspot, HubspotSource
 from scoring_platform.sources.intercom import Intercom, IntercomSource
 from scoring_platform.sources.klaviyo import Klaviyo, KlaviyoSource
 from scoring_platform.sources.mailchimp import Mailchimp, MailchimpSource
@@ -64,6 +65,12 @@ SOURCES: dict[str, Vendor] = {
         IntercomSource, Intercom, access="permissions Read conversations, Read and list users and companies"
     ),
     "formbricks": Vendor(FormbricksSource, Formbricks, access="permission read on the workspace of the survey"),
+    "hubspot": Vendor(
+        HubspotSource,
+        Hubspot,
+        access="scopes crm.objects.contacts.read, crm.objects.deals.read, crm.objects.owners.read, "
+        "crm.schemas.contacts.read, crm.schemas.deals.read",
+    ),
     "pipedrive": Vendor(
         PipedriveSource, Pipedrive, access="scopes contacts:read, contact-fields:read, deals:read, users:read"
     ),

@@ -2,59 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.responses import Response
 
-from scoring_platform.config.connections import HubspotDestination
-from scoring_platform.destinations.hubspot import Hubspot
-from scoring_platform.destinations.preflight import crm_fields
-from scoring_platform.destinations.protocol import CrmField, CrmReceipt, CrmWrite
+from scoring_platform.destinations.protocol import CrmField, CrmReceipt
 from scoring_platform.errors import BudgetExhaustedError, CredentialError
 from scoring_platform.sandbox import hubspot as sandbox
 from scoring_platform.sandbox.outbox import contacts
+from scoring_platform_tests.destinations.hubspot_crm import FIELDS, crm, opened, ours, statuses, write
 from scoring_platform_tests.destinations.running import Running, company, serving
 from scoring_platform_tests.http.loopback import Hang, Loopback, Seen, reply
-from scoring_platform_tests.sources.vendor_specs import check_body, openapi
+from scoring_platform_tests.sources.vendor_specs import check_body, check_query, openapi
 
-SETTINGS = HubspotDestination.model_validate({})
-FIELDS = crm_fields(SETTINGS.fields, {})
 DAILY = {"status": "error", "message": "You have reached your daily limit.", "policyName": "DAILY"}
 
 
 @pytest.fixture
 def account(tmp_path: Path) -> Iterator[Running]:
     """The sandbox CRM with our properties in place and nothing recorded yet."""
-    with serving("/hubspot", sandbox.routes(company(tmp_path))) as running:
-        crm(running.url).provision(FIELDS)
-        running.calls.clear()
+    with opened(tmp_path) as running:
         yield running
-
-
-def crm(url: str, *, token: str = "pat-sandbox", timeout: float = 5.0) -> Hubspot:
-    return Hubspot.connect(SETTINGS, url, token=lambda: token, timeout=timeout, attempts=3)
-
-
-def write(number: int, **changes: Any) -> CrmWrite:
-    given = {
-        "customer_id": f"c{number:04d}",
-        "email": f"new{number:04d}@example.jp",
-        "destination_id": None,
-        "properties": {"customer_score": str(number % 101), "customer_segment": "loyal", "score_date": "2026-11-20"},
-    }
-    return CrmWrite(**{**given, **changes})
-
-
-def statuses(receipts: Sequence[CrmReceipt]) -> dict[str, int]:
-    found = [receipt.status for receipt in receipts]
-    return {status: found.count(status) for status in set(found)}
-
-
-def ours(folder: Path) -> dict[str, dict[str, str]]:
-    return {one["customer_key"]: one for one in contacts(folder) if "customer_key" in one}
 
 
 def test_one_bad_row_of_a_hundred_leaves_ninety_nine_written_in_one_call(account: Running, tmp_path: Path) -> None:
@@ -318,9 +289,17 @@ def test_every_request_fits_the_published_document(account: Running, tmp_path: P
     }
     hubspot = crm(account.url)
     hubspot.provision([CrmField("tier", "text", "Tier", unique=True)])
-    hubspot.apply([write(1), write(2, email=contacts(tmp_path)[0]["email"])])
+    there = contacts(tmp_path)
+    made, _ = hubspot.apply([write(1), write(2, email=there[0]["email"])])
+    crm(account.url, mode="update_only").apply([write(1), write(3, email=there[1]["email"])])
+    hubspot.held({"c0001": str(made.destination_id)}, ["customer_score"])
+    hubspot.probe()
     checked = set()
     for call in account.calls:
+        if call.method == "GET":
+            path = call.path.removeprefix("/hubspot").replace("properties/contacts", "properties/{objectType}")
+            document = properties_document if "properties" in path else contacts_document
+            check_query(Seen("GET", path, call.query, {}, b""), document, path)
         if call.method == "POST":
             name = "/".join(call.path.split("/")[-2:])
             document, schema = schemas[name]

@@ -47,7 +47,11 @@ def test_a_429_that_means_the_budget_is_not_repeated(scripted: Loopback) -> None
     assert len([seen for seen in scripted.seen if seen.method == "POST"]) == 1
 
 
-@pytest.mark.parametrize("trouble", [Hang(), Reset(), reply({"success": True}), reply({}, 502)], ids=str)
+@pytest.mark.parametrize(
+    "trouble",
+    [Hang(), Reset(), reply({"success": True}), reply({}, 502)],
+    ids=["hangs", "resets", "says nothing", "breaks"],
+)
 def test_a_create_without_an_answer_is_never_repeated_blindly(scripted: Loopback, trouble: Any) -> None:
     scripted.answer = lambda seen: key_code(seen) or trouble
     [receipt] = crm(scripted.url, timeout=0.2).apply([bare(1)])

@@ -14,6 +14,8 @@ from scoring_platform_tests.end_to_end.fixtures import OpenShop
 
 RAW = {
     "raw_consents": set(),
+    "raw_crm_contacts": set(),
+    "raw_crm_deals": set(),
     "raw_customers": set(),
     "raw_email_events": set(),
     "raw_events": set(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,61 @@ def test_the_allowance_is_announced_and_enforced(tmp_path: Path) -> None:
     assert answers[0].headers["X-HubSpot-RateLimit-Max"] == "3"
     assert answers[3].json()["policyName"] == "TEN_SECONDLY_ROLLING"
     assert 1 <= int(answers[3].headers["Retry-After"]) <= 10
+
+
+def test_searches_have_an_end_a_longest_page_and_a_limit_of_their_own(tmp_path: Path) -> None:
+    limited = company(tmp_path, limits=Limits(hubspot_search_results=100, hubspot_searches_per_second=4))
+    with serving("/hubspot", hubspot.routes(limited)) as running, connect(running.url) as client:
+        asked = [{"limit": 50, "after": "50"}, {"limit": 50, "after": "51"}, {"limit": 201}, {"limit": 5}, {}]
+        answers = [client.post(f"{CONTACTS}/search", json=body) for body in asked]
+    assert [one.status_code for one in answers] == [200, 400, 400, 200, 429]
+    assert "limit of 100 results" in answers[1].json()["message"]
+    assert answers[4].json()["policyName"] == "SECONDLY"
+    assert not [name for name in answers[3].headers if "ratelimit" in name]
+
+
+def test_a_search_compares_instants_in_milliseconds_and_numbers_of_records(client: httpx.Client) -> None:
+    everyone = client.post(f"{CONTACTS}/search", json={"limit": 200, "sorts": ["lastmodifieddate"]}).json()["results"]
+    changed = [one["properties"]["lastmodifieddate"] for one in everyone]
+    middle = datetime.fromisoformat(changed[70])
+    since = {"propertyName": "lastmodifieddate", "operator": "GTE", "value": str(int(middle.timestamp() * 1000))}
+    above = {"propertyName": "hs_object_id", "operator": "GT", "value": "50100"}
+    body = {"limit": 200, "sorts": ["hs_object_id"], "filterGroups": [{"filters": [since, above]}]}
+    found = [one["id"] for one in client.post(f"{CONTACTS}/search", json=body).json()["results"]]
+
+    assert len(everyone) == 150
+    assert changed == sorted(changed)
+    wanted = {one["id"] for one in everyone if one["properties"]["lastmodifieddate"] >= changed[70]}
+    assert found == sorted(one for one in wanted if int(one) > 50_100)
+
+
+def test_what_a_client_wrote_stays_when_sales_people_go_on(client: httpx.Client) -> None:
+    asked = {"properties": "hubspot_owner_id,lifecyclestage"}
+    before = client.get(f"{CONTACTS}/50001", params=asked).json()["properties"]
+    client.patch(f"{CONTACTS}/50001", json={"properties": {"lifecyclestage": "4711001"}})
+    after = client.get(f"{CONTACTS}/50001", params=asked).json()["properties"]
+    assert before["lifecyclestage"] == "customer"
+    assert after["lifecyclestage"] == "4711001"
+    assert after["hubspot_owner_id"] == before["hubspot_owner_id"]
+    wrong = client.patch(f"{CONTACTS}/50001", json={"properties": {"lifecyclestage": "Customer"}})
+    assert wrong.json()["errors"][0]["code"] == "INVALID_OPTION"
+
+
+def test_deals_and_owners_are_paged_and_show_associations_only_when_asked(client: httpx.Client) -> None:
+    seen: list[dict[str, Any]] = []
+    query = {"limit": "20", "properties": "dealstage,closedate", "associations": "contacts"}
+    while not seen or "after" in query:
+        body = client.get("/crm/v3/objects/deals", params=query).json()
+        seen += body["results"]
+        query = {name: value for name, value in query.items() if name != "after"}
+        if "paging" in body:
+            query["after"] = body["paging"]["next"]["after"]
+    plain = client.get("/crm/v3/objects/deals", params={"limit": "100"}).json()["results"]
+    stages = client.get("/crm/v3/pipelines/deals").json()["results"][0]["stages"]
+
+    assert [one["id"] for one in seen] == [one["id"] for one in plain]
+    assert len(seen) == 50
+    assert not [one for one in plain if "associations" in one]
+    assert {one["properties"]["dealstage"] for one in seen} <= {stage["id"] for stage in stages}
+    assert len(client.get("/crm/v3/owners", params={"limit": "2"}).json()["results"]) == 2
+    assert client.get("/crm/v3/objects/deals", params={"limit": "101"}).status_code == 400
