@@ -15,6 +15,7 @@ def _nothing_from_outside() -> None:
         del os.environ[name]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests in one process, and those that look at the two mornings: these are made once per process."""
     for item in items:

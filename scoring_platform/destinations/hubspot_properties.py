@@ -43,7 +43,7 @@ def create_missing(client: ApiClient, fields: Sequence[CrmField]) -> list[str]:
         PermanentError: HubSpot refused one.
     """
     known = _known(client)
-    missing = [field for field in fields if field.name not in known]
+    missing = [field for field in fields if field.name not in known and field.target == "contact"]
     for start in range(0, len(missing), MAX_INPUTS):
         some = missing[start : start + MAX_INPUTS]
         body = {"inputs": [_definition(field) for field in some]}
@@ -64,6 +64,8 @@ def _known(client: ApiClient) -> dict[str, dict[str, Any]]:
 
 def _problem(field: CrmField, known: dict[str, Any] | None) -> str | None:
     wanted = _FIELD_TYPES[field.kind][0]
+    if field.target != "contact":
+        return f"HubSpot takes values on contacts only: {field.name!r} stands on a {field.target}; change its target"
     if known is None:
         return f"HubSpot has no contact property {field.name!r}; run `scoring-platform crm provision`"
     if field.kind in _LISTS and known.get("type") == _ENUMERATION:

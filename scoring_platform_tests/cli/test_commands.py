@@ -37,7 +37,7 @@ def levels(command: click.Command = cli, path: tuple[str, ...] = ()) -> Iterator
         yield from levels(inner, (*path, name))
 
 
-@pytest.mark.parametrize("path", levels(), ids=" ".join)
+@pytest.mark.parametrize("path", list(levels()), ids=" ".join)
 def test_every_level_has_help_and_needs_no_configuration_for_it(open_shop: OpenShop, path: tuple[str, ...]) -> None:
     done = open_shop().command(*path, "--help")
 

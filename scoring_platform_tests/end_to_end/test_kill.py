@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from random import Random
@@ -108,11 +108,15 @@ def _alerts(platform: Platform) -> list[object]:
     return [one for one in platform.messages("C0MARKETING") if "no_quarantined_rows" in str(one)]
 
 
-def test_a_run_killed_four_times_ends_like_one_nobody_disturbed(tmp_path: Path, undisturbed: Platform) -> None:
+@pytest.mark.parametrize("points", [POINTS[2:3], pytest.param(POINTS, marks=pytest.mark.drill)], ids=["once", "often"])
+@pytest.mark.timeout(600)
+def test_a_run_that_is_killed_ends_like_one_nobody_disturbed(
+    tmp_path: Path, undisturbed: Platform, points: Sequence[Reached]
+) -> None:
     platform = small(tmp_path)
     with platform.company() as endpoint:
-        hit = [kill_when(platform, endpoint, point) for point in POINTS]
-        assert hit == [True] * len(POINTS), "every kill hit a running run"
+        hit = [kill_when(platform, endpoint, point) for point in points]
+        assert hit == [True] * len(points), "every kill hit a running run"
         last = platform.command("run", "--date", str(DAY))
 
     assert last.code == 0, last.said
@@ -121,7 +125,7 @@ def test_a_run_killed_four_times_ends_like_one_nobody_disturbed(tmp_path: Path, 
         left = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
         failed = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
         assert left == [], "the next command fails the orphans of killed ones"
-        assert len(failed) == len(POINTS)
+        assert len(failed) == len(points)
         assert fail_orphans(instance, platform.root) == 0
 
 

@@ -19,6 +19,7 @@ TINY = {
 }
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize("name", TINY)
 def test_the_benchmark_runs(name: str) -> None:
     command, arguments = TINY[name]

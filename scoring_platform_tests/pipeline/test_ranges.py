@@ -41,7 +41,7 @@ def computed(root: Path, lake: Path, more: str, runs: Sequence[Sequence[date]]) 
 @pytest.mark.parametrize(
     ("count", "more", "published_before"),
     [
-        (3, FEW_BUYERS, False),
+        pytest.param(3, FEW_BUYERS, False, marks=pytest.mark.drill),
         (3, ENGAGED, True),
         pytest.param(30, FEW_BUYERS, True, marks=LONG),
         pytest.param(30, ENGAGED, False, marks=LONG),
