@@ -41,12 +41,15 @@ class BgNbd:
     modified: bool = False
 
     @classmethod
-    def fit(cls, histories: Histories, *, modified: bool = False, starts: Starts = STARTS) -> tuple[BgNbd, Fit]:
+    def fit(
+        cls, histories: Histories, *, modified: bool = False, starts: Starts = STARTS, errors: bool = True
+    ) -> tuple[BgNbd, Fit]:
         """Fit by maximum likelihood."""
         found = maximise(
             lambda parameters: cls.at(parameters, modified=modified).likelihood(histories),
             starts,
             customers=histories.customers,
+            errors=errors,
         )
         return cls.at(found.parameters, modified=modified), found
 

@@ -51,8 +51,8 @@ class Fit:
     reason: str = ""
 
 
-def maximise(likelihood: Likelihood, starts: Starts, *, customers: float) -> Fit:
-    """Return the highest maximum found from ``starts``.
+def maximise(likelihood: Likelihood, starts: Starts, *, customers: float, errors: bool = True) -> Fit:
+    """Return the highest maximum found from ``starts``; without ``errors`` nothing is said of how sure it is.
 
     The search is over the logarithms of the parameters, so that they stay positive, and the likelihood is taken per
     customer, so that its steps do not depend on how many there are.
@@ -73,21 +73,21 @@ def maximise(likelihood: Likelihood, starts: Starts, *, customers: float) -> Fit
     ]
     best = min(found, key=lambda one: float(one.fun))
     logs, parameters = np.asarray(best.x), np.exp(np.asarray(best.x))
-    errors = _standard_errors(objective, logs, customers)
-    reason = _reason(logs, objective(logs)[1], float(best.fun), errors)
+    spread = _standard_errors(objective, logs, customers) if errors else np.full(len(logs), np.nan)
+    reason = _reason(logs, objective(logs)[1], float(best.fun))
+    if not reason and errors and not (spread < _VAGUE).all():
+        reason = "the purchases do not determine the parameters"
     log_likelihood = -float(best.fun) * customers if best.fun < _NOWHERE else -np.inf
-    return Fit(parameters, log_likelihood, errors * parameters, not reason, reason)
+    return Fit(parameters, log_likelihood, spread * parameters, not reason, reason)
 
 
-def _reason(logs: Floats, gradient: Floats, value: float, errors: Floats) -> str:
+def _reason(logs: Floats, gradient: Floats, value: float) -> str:
     if value >= _NOWHERE:
         return "the likelihood is not finite"
     if (logs <= _LEAST + 1e-9).any() or (logs >= _MOST - 1e-9).any():
         return "a parameter lies on its bound"
     if np.abs(gradient).max() > _FLAT:
         return "the search did not end at a maximum"
-    if not (errors < _VAGUE).all():
-        return "the purchases do not determine the parameters"
     return ""
 
 

@@ -60,10 +60,13 @@ class ParetoNbd:
     beta: float
 
     @classmethod
-    def fit(cls, histories: Histories, *, starts: Starts = STARTS) -> tuple[ParetoNbd, Fit]:
+    def fit(cls, histories: Histories, *, starts: Starts = STARTS, errors: bool = True) -> tuple[ParetoNbd, Fit]:
         """Fit by maximum likelihood."""
         found = maximise(
-            lambda parameters: cls.at(parameters).likelihood(histories), starts, customers=histories.customers
+            lambda parameters: cls.at(parameters).likelihood(histories),
+            starts,
+            customers=histories.customers,
+            errors=errors,
         )
         return cls.at(found.parameters), found
 

@@ -58,17 +58,18 @@ def fit_one(name: str, histories: Histories, *, near: Fitted | None = None) -> F
 
 def _fit(name: str, histories: Histories, few: Histories, near: Fitted | None) -> Fitted:
     # A bound that an unusable fit ran into is no place to begin at.
+    errors = near is None  # nobody asks how sure models of earlier days are
     if near is None or not near.fit.converged:
-        near = _maximum(name, few, _STARTS[name])
+        near = _maximum(name, few, _STARTS[name], errors=errors)
         if few is histories:
             return near
-    return _maximum(name, histories, (tuple(map(float, near.fit.parameters)),))
+    return _maximum(name, histories, (tuple(map(float, near.fit.parameters)),), errors=errors)
 
 
-def _maximum(name: str, histories: Histories, starts: Starts) -> Fitted:
+def _maximum(name: str, histories: Histories, starts: Starts, *, errors: bool) -> Fitted:
     if name == PARETO_NBD:
-        return Fitted(*ParetoNbd.fit(histories, starts=starts))
-    return Fitted(*BgNbd.fit(histories, modified=name == MBG_NBD, starts=starts))
+        return Fitted(*ParetoNbd.fit(histories, starts=starts, errors=errors))
+    return Fitted(*BgNbd.fit(histories, modified=name == MBG_NBD, starts=starts, errors=errors))
 
 
 def model_of(name: str, parameters: Mapping[str, float]) -> Model:
