@@ -51,7 +51,7 @@ def small(root: Path) -> Platform:
     """A home of few days, one source, small CRM batches."""
     written = packaged()
     written["sources"] = {"shopify": {"endpoint": "sandbox"}}
-    written["destinations"]["hubspot"]["batch_size"] = 10
+    written["destinations"]["hubspot"]["batch_size"] = 40
     written["destinations"]["slack"].pop("alert_channel")
     platform = Platform(root / "home", write_config(root / "scoring.yaml", written, history_start=START))
     platform.set_clock(DAY)
