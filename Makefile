@@ -39,7 +39,7 @@ ui: $(STAMP) ## Start the Dagster UI, its daemon and the sandbox company
 	$(BIN)/scoring-platform up
 
 test: $(STAMP) ## Run the tests (PYTEST_ARGS for more)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 drill: $(STAMP) ## Run the long fault tests
 	@$(BIN)/python -m pytest -m drill --timeout 1800 $(PYTEST_ARGS) || { code=$$?; \
