@@ -14,7 +14,7 @@ key (adopted) and never doubled, and one that was deleted is not brought back wi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from scoring_platform.config.connections import HubspotDestination
@@ -131,6 +131,9 @@ class Hubspot:
             receipts[receipt.customer_id] = receipt
         late = [write for write in writes if receipts[write.customer_id].error_code in batches.CONFLICT_CODES]
         if late and again:
+            for one in late:
+                # What the second try cannot find out is for a later one.
+                receipts[one.customer_id] = replace(receipts[one.customer_id], status="retry")
             # Somebody made the contact after we looked; looking again finds it.
             self._apply(late, receipts, again=False)
 

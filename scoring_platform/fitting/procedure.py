@@ -42,8 +42,7 @@ def fit_forecast(log: PurchaseLog, on: int, *, horizon: int, fewest: int, signal
         earlier = past.earlier(horizon)
         own = [one.result for one in earlier if one.model == CHURN]
         if repeated(own):
-            broken, near = own[0].breach, fits.family
-            fits = fit_on(known, on, horizon=horizon, fewest=fewest, signals=signals, broken=broken, near=near)
+            fits = fit_on(known, on, horizon=horizon, fewest=fewest, signals=signals, broken=own[0].breach)
         forecast = replace(fits.forecast, interval=past.interval())
         return replace(fits, forecast=forecast, earlier=earlier)
 

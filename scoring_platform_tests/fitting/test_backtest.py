@@ -100,6 +100,7 @@ def test_a_shop_that_breaks_is_noticed_once_and_after_two_failures_recency_decid
     assert repeated(own(twice))
     assert twice.churn.rung == "calibrated_recency"
     assert "failed" in twice.churn.reason
+    assert all(np.isfinite(one.fit.standard_errors).all() for one in twice.family.values() if one.fit.converged)
     on = BREAK + 120
     known = log.snapshot(on, season=60, ahead=60)
     assert abs(twice.foresee(known, log.spending(on)).orders.sum() / known.bought.sum() - 1) < 0.5
