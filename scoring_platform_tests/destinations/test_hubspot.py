@@ -276,6 +276,22 @@ def test_a_contact_made_by_somebody_after_we_looked_is_adopted(scripted: Loopbac
     assert crm(scripted.url).apply([write(1)]) == [CrmReceipt("c0001", "acknowledged", "77")]
 
 
+def test_a_conflict_that_cannot_be_looked_into_any_more_is_tried_again_later(scripted: Loopback) -> None:
+    conflict = {"category": "CONFLICT", "message": "Contact already exists", "context": {"ids": ["c0001"]}}
+    used_up = {"message": "You have reached your daily limit.", "policyName": "DAILY"}
+
+    def answer(seen: Seen) -> Response:
+        if seen.path.endswith("/upsert"):
+            return reply({"results": [{"id": "88", "objectWriteTraceId": "c0002"}], "errors": [conflict]}, 207)
+        again = any(one.path.endswith("/upsert") for one in scripted.seen)
+        return reply(used_up, 429) if again else reply({"results": []})
+
+    scripted.answer = answer
+    receipts = crm(scripted.url).apply([write(1), write(2)])
+
+    assert [(one.customer_id, one.status) for one in receipts] == [("c0001", "retry"), ("c0002", "acknowledged")]
+
+
 def test_every_request_fits_the_published_document(account: Running, tmp_path: Path) -> None:
     contacts_document, properties_document = (
         openapi("hubspot/crm-contacts.v3.json"),
