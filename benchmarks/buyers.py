@@ -20,6 +20,7 @@ from benchmarks.generated import put
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.domain.measures import purchases
 from scoring_platform.domain.profiles import WINDOW_DAYS
+from scoring_platform.domain.running import Days
 from scoring_platform.lake.engine import DuckDBEngine
 
 CONFIGURATION = """
@@ -118,7 +119,7 @@ def _profiles(engine: DuckDBEngine, buyers: Buyers) -> ir.Table:
     """Return profiles that know of purchases alone."""
     activity = engine.read(contract_of("customer_activity"), buyers.every_day)
     days = engine.materialise(ibis.memtable([{"as_of": buyers.last}], schema=ibis.schema({"as_of": "date"})))
-    known = purchases(activity, days, window_days=WINDOW_DAYS)
+    known = purchases(activity, Days(days, buyers.last, buyers.last), window_days=WINDOW_DAYS)
     filled = {"order_days_365d": known.window_order_days, "net_spend_365d": known.window_net_spend}
     filled |= {name: known[name] for name in _SAME} | {"first_seen_on": known.first_order_on}
     filled |= {name: ibis.literal(value) for name, value in _EMPTY.items()}

@@ -8,12 +8,16 @@ Belongs here: decisions to states. Does not belong here: the gate that sending p
 
 from __future__ import annotations
 
+from datetime import date
+
 import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.domain import normalise
 from scoring_platform.domain.identity import Scopes, node
 
+_WHAT = ("customer_id", "channel", "purpose")
+_NEVER = date(9999, 12, 31)
 _COLUMNS = ("source", "channel", "purpose", "status", "occurred_at", "node", "decided_on")
 
 
@@ -92,18 +96,39 @@ def states(decided: ir.Table, days: ir.Table) -> ir.Table:
     Returns:
         Columns as_of, customer_id, channel, purpose, state (granted | denied).
     """
-    asked = [days.customer_id == decided.customer_id] if "customer_id" in days.columns else []
-    known = days.join(decided, [decided.decided_on <= days.as_of, *asked])
-    known = known.select("as_of", *decided.columns)
-    by_source = ["as_of", "customer_id", "channel", "purpose", "source"]
+    spells = _spells(decided)
+    asked = [days.customer_id == spells.customer_id] if "customer_id" in days.columns else []
+    held = days.join(spells, [days.as_of >= spells.since, days.as_of < spells.until, *asked])
+    return held.select("as_of", *_WHAT, state=(held.refusing > 0).ifelse("denied", "granted"))
+
+
+def _spells(decided: ir.Table) -> ir.Table:
+    """Return for how many sources nobody may, from which day to the one before which: since, until, refusing."""
+    turns = _turns(decided)
+    daily = turns.group_by([*_WHAT, "decided_on"]).aggregate(turn=turns.turn.sum())
+    so_far = ibis.window(group_by=_WHAT, order_by="decided_on", rows=(None, 0))
+    following = daily.decided_on.lead().over(ibis.window(group_by=_WHAT, order_by="decided_on"))
+    return daily.select(
+        *_WHAT,
+        since=daily.decided_on,
+        until=following.fill_null(ibis.literal(_NEVER)),
+        refusing=daily.turn.sum().over(so_far),
+    )
+
+
+def _turns(decided: ir.Table) -> ir.Table:
+    """Return 1 where a source begins to refuse and -1 where it begins to allow, on the day it is known.
+
+    A decision may become known after a later one has: what counts is the latest of those known by then.
+    """
+    source = [*_WHAT, "source"]
+    marked = decided.mutate(refused=(decided.status != "granted").cast("int64"))
     # Of two decisions at one instant the stricter one counts.
-    ranked = known.mutate(
-        _rank=ibis.row_number().over(
-            group_by=by_source, order_by=[ibis.desc(known.occurred_at), known.status == "granted", known.status]
-        )
-    )
-    latest = ranked.filter(ranked._rank == 0)
-    grouped = latest.group_by(["as_of", "customer_id", "channel", "purpose"]).aggregate(
-        refused=(latest.status != "granted").any()
-    )
-    return grouped.mutate(state=grouped.refused.ifelse("denied", "granted")).drop("refused")
+    ranked = marked.mutate(place=ibis.row_number().over(group_by=source, order_by=[marked.occurred_at, marked.refused]))
+    # Twice the place, and one more where it is refused: the greatest so far is the latest, and says which it is.
+    daily = ranked.group_by([*source, "decided_on"]).aggregate(latest=(ranked.place * 2 + ranked.refused).max())
+    so_far = ibis.window(group_by=source, order_by="decided_on", rows=(None, 0))
+    known = daily.mutate(latest=daily.latest.max().over(so_far))
+    known = known.select(*source, "decided_on", refused=known.latest % 2)
+    before = known.refused.lag().over(ibis.window(group_by=source, order_by="decided_on"))
+    return known.select(*_WHAT, "decided_on", turn=known.refused - before.fill_null(0))

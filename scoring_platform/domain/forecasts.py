@@ -17,7 +17,7 @@ import ibis.expr.types as ir
 
 from scoring_platform.config.scoring import Churn, Clv
 from scoring_platform.contracts.columns import MONEY
-from scoring_platform.domain.measures import shifted
+from scoring_platform.domain.running import shifted
 from scoring_platform.fitting.forecast import TILT, Forecast
 from scoring_platform.fitting.repeat_buying import ORDERS, orders_forecast_of
 from scoring_platform.fitting.snapshots import WEEK

@@ -15,7 +15,6 @@ import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.config.leads import EVENT, Fit, Leads
-from scoring_platform.domain.measures import until
 from scoring_platform.domain.scoring import MOST_A_DAY, WEIGHT
 
 HIGHEST = 100
@@ -52,11 +51,11 @@ def evidence(found: ir.Table, days: ir.Table, leads: Leads) -> ir.Table:
 
     Args:
         found: What ``facts`` returns, of at least the window before the days.
-        days: The days (``measures``). The window is (as_of − window_days, as_of].
+        days: The days, with ``as_of``. The window is (as_of − window_days, as_of].
         leads: How leads are scored.
     """
     window = ibis.interval(days=leads.window_days)
-    known = days.join(found, [found.active_on <= until(days), found.active_on > days.as_of - window])
+    known = days.join(found, [found.active_on <= days.as_of, found.active_on > days.as_of - window])
     groups = leads.intent.values()
     half_life = _by_signal(known.signal, {name: group.half_life_days for group in groups for name in group.points})
     each = _by_signal(known.signal, {name: points for group in groups for name, points in group.points.items()})
@@ -77,7 +76,7 @@ def categories(events: ir.Table, days: ir.Table, *, window_days: int) -> ir.Tabl
 
     Args:
         events: raw_events with ``customer_id``.
-        days: The days (``measures``).
+        days: The days, with ``as_of``.
         window_days: Length of the window (as_of − window_days, as_of].
     """
     named = events.select(
@@ -90,7 +89,7 @@ def categories(events: ir.Table, days: ir.Table, *, window_days: int) -> ir.Tabl
     )
     named = named.filter(named.product_category.notnull())
     window = ibis.interval(days=window_days)
-    known = days.join(named, [named.active_on <= until(days), named.active_on > days.as_of - window])
+    known = days.join(named, [named.active_on <= days.as_of, named.active_on > days.as_of - window])
     order = [ibis.desc(known.occurred_at), known.source, known.event_id]
     ranked = known.mutate(_rank=ibis.row_number().over(group_by=_KEYS, order_by=order))
     return ranked.filter(ranked._rank == 0).select(*_KEYS, "product_category")

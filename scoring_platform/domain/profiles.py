@@ -15,6 +15,7 @@ from scoring_platform.contracts.columns import MONEY
 from scoring_platform.domain import normalise
 from scoring_platform.domain.identity import Scopes
 from scoring_platform.domain.measures import counts, latest_answers, purchases
+from scoring_platform.domain.running import Days
 
 WINDOW_DAYS = 365
 RECENT_DAYS = 90
@@ -58,7 +59,7 @@ class Known:
     consents: ir.Table
 
 
-def profiles(known: Known, days: ir.Table, *, lake_start: date) -> ir.Table:
+def profiles(known: Known, days: Days, *, lake_start: date) -> ir.Table:
     """Return the profile of every customer for each day of ``days``.
 
     Args:

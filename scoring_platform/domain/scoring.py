@@ -5,21 +5,28 @@ Belongs here: measures and signals to points. Does not belong here: cut-offs (``
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from fractions import Fraction
+from itertools import pairwise
 
 import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.config.scoring import PARTS, Rfm, Scoring, Signal
 from scoring_platform.domain import rfm
-from scoring_platform.domain.measures import until
+from scoring_platform.domain.running import Days, Sums, running
 
 TOTAL_HUNDREDTHS = 10_000
 WEIGHT = "decimal(18, 9)"
 MOST_A_DAY = 99_999
 """Signal of one channel that counts on one day: the engine multiplies decimals within 18 digits and gives up beyond."""
+
+_EXACT = "decimal(38, 9)"
+_EPOCH = date(2000, 1, 1)
+_MOST_HALF_LIVES = 40
+"""Half-lives that a stretch of days may be long: 2⁴⁰ times the most of a day, summed, stays within 29 digits."""
 
 CHANNELS = ("email", "web", "support")
 
@@ -61,7 +68,7 @@ def maxima(rules: Rules) -> dict[str, int]:
     return whole
 
 
-def scores(profiles: ir.Table, activity: ir.Table, days: ir.Table, *, cut_offs: ir.Table, rules: Rules) -> ir.Table:
+def scores(profiles: ir.Table, activity: ir.Table, days: Days, *, cut_offs: ir.Table, rules: Rules) -> ir.Table:
     """Return the total score of every profile row, without forecasts.
 
     Args:
@@ -88,7 +95,7 @@ def scores(profiles: ir.Table, activity: ir.Table, days: ir.Table, *, cut_offs: 
     )
 
 
-def _with_shares(banded: ir.Table, activity: ir.Table, days: ir.Table, rules: Rules) -> ir.Table:
+def _with_shares(banded: ir.Table, activity: ir.Table, days: Days, rules: Rules) -> ir.Table:
     """Put the share (0 to 1) of every part beside each row."""
     signals = _signals(activity, days, rules.scoring)
     joined = banded.left_join(signals, ["as_of", "customer_id"])
@@ -118,31 +125,63 @@ def _nps_share(joined: ir.Table, scoring: Scoring) -> ir.Value:
     return valid.ifelse(joined.nps_score.cast("float64") / 10, ibis.literal(scoring.nps_neutral, type="float64"))
 
 
-def _signals(activity: ir.Table, days: ir.Table, scoring: Scoring) -> ir.Table:
-    """Return decayed sums per day and customer: ``<channel>_up`` and ``<channel>_down``, exact decimals."""
+def _signals(activity: ir.Table, days: Days, scoring: Scoring) -> ir.Table:
+    """Return decayed sums per day and customer: ``<channel>_up`` and ``<channel>_down``.
+
+    2^(−(D − t)/h) is 2^((t − A)/h) · 2^(−(D − A)/h): the first factor is that of a fact for ever, so that it can be
+    summed once, exactly, and the second that of a day. A, the beginning of a stretch of days, keeps both small.
+    """
     facts = activity.drop("as_of")
-    window = ibis.interval(days=scoring.engagement_window_days)
-    known = days.join(facts, [facts.active_on <= until(days), facts.active_on > days.as_of - window])
-    age = known.as_of.delta(known.active_on, unit="day")
-    sums: dict[str, ir.Value] = {}
+    grown: dict[str, ir.Value] = {}
+    decayed: dict[str, list[tuple[str, date, int]]] = {}
+    for name, weights, half_life in _weights(scoring):
+        amount = _amount(facts, weights)
+        for begin, end in _stretches(days, scoring.engagement_window_days, half_life):
+            column = f"{name}_{begin:%Y%m%d}"
+            inside = (facts.active_on >= ibis.literal(begin)) & (facts.active_on < ibis.literal(end))
+            age = inside.ifelse(facts.active_on.delta(ibis.literal(begin), unit="day"), 0).cast("float64")
+            value = (amount.cast("float64") * ibis.literal(2.0) ** (age / half_life)).round(9).cast(_EXACT)
+            grown[column] = inside.ifelse(value, ibis.literal(0, type=_EXACT))
+            decayed.setdefault(name, []).append((column, begin, half_life))
+    found = running(facts, days, Sums(within=grown, window_days=scoring.engagement_window_days))
+    sums = {f"{channel}_{way}": ibis.literal(0.0) for channel in CHANNELS for way in ("up", "down")}
+    sums |= {name: _decayed(found, parts).round(9) for name, parts in decayed.items()}
+    return found.select("as_of", "customer_id", **sums)
+
+
+def _weights(scoring: Scoring) -> list[tuple[str, Mapping[str, float], int]]:
+    """Return the signals that something is configured for: name, weight of each activity column, half-life."""
+    found = []
     for channel in CHANNELS:
         signal: Signal = getattr(scoring, channel)
-        # Decimals: a sum of floats would depend on the order of the rows.
-        decay = (ibis.literal(2.0) ** (-(age.cast("float64") / signal.half_life_days))).round(9).cast(WEIGHT)
-        sums[f"{channel}_up"] = _weighted(known, signal.positive, decay)
-        sums[f"{channel}_down"] = _weighted(known, signal.negative, decay)
-    return known.group_by(["as_of", "customer_id"]).aggregate(**sums)
+        found.append((f"{channel}_up", signal.positive, signal.half_life_days))
+        found.append((f"{channel}_down", signal.negative, signal.half_life_days))
+    return [(name, weights, half_life) for name, weights, half_life in found if weights]
 
 
-def _weighted(known: ir.Table, weights: Mapping[str, float], decay: ir.Value) -> ir.Value:
-    if not weights:
-        return decay.sum(where=ibis.literal(False))
+def _stretches(days: Days, window_days: int, half_life: int) -> list[tuple[date, date]]:
+    """Return beginning and end of the stretches, fixed by the calendar, that the windows of ``days`` touch."""
+    length = min(_MOST_HALF_LIVES * half_life, window_days)
+    first = (days.first - timedelta(days=window_days - 1) - _EPOCH).days // length
+    last = (days.known_to - _EPOCH).days // length
+    begins = [_EPOCH + timedelta(days=place * length) for place in range(first, last + 2)]
+    return list(pairwise(begins))
+
+
+def _amount(facts: ir.Table, weights: Mapping[str, float]) -> ir.Value:
     terms = [
-        (known[column].cast("float64") * weight).round(4).cast("decimal(18, 4)")
+        (facts[column].cast("float64") * weight).round(4).cast("decimal(18, 4)")
         for column, weight in sorted(weights.items())
     ]
     amount = terms[0]
     for term in terms[1:]:
         amount = amount + term
-    bounded = ibis.least(amount, MOST_A_DAY).cast("decimal(18, 4)")
-    return (bounded * decay).cast("decimal(38, 9)").sum()
+    return ibis.least(amount, MOST_A_DAY).cast("decimal(18, 4)")
+
+
+def _decayed(found: ir.Table, parts: Sequence[tuple[str, date, int]]) -> ir.Value:
+    total: ir.Value = ibis.literal(0.0)
+    for column, begin, half_life in parts:
+        age = found.as_of.delta(ibis.literal(begin), unit="day").cast("float64")
+        total = total + found[column].cast("float64") * ibis.literal(2.0) ** (-(age / half_life))
+    return total

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.contracts.columns import MONEY
-from scoring_platform.domain.measures import shifted
+from scoring_platform.domain.running import shifted
 from scoring_platform.fitting.backtest import CHURN, CLV, Backtest, Foreseen, backtest, backtest_value
 from scoring_platform.fitting.forecast import FEWEST
 from scoring_platform.fitting.histories import Floats

@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 
 from scoring_platform.config.load import load_config
 from scoring_platform.domain import changes as domain
-from scoring_platform.domain.measures import shifted
+from scoring_platform.domain.running import shifted
 from scoring_platform.domain.scoring import Rules, scores
 from scoring_platform.ledger.models import ModelVersion
 from scoring_platform.pipeline.models import cut_offs_under, version_name, version_named, versions_for
@@ -105,7 +105,7 @@ def _rescored(step: Step, after: ir.Table, versions: Mapping[date, ModelVersion]
     """Return totals of the day before each day, by the facts and the graph known now; ``as_of`` is the day itself."""
     eves = [day - _DAY for day in sorted(versions)]
     rows = after.filter(after.as_of.isin(list(versions))).select("as_of", "customer_id")
-    days = step.days_table(eves)
+    days = step.as_days(eves)
     measured = step.engine.materialise(facts_known(step, rows.mutate(as_of=shifted(rows.as_of, -1)), days, rules))
     cut_offs = cut_offs_under(step, {day - _DAY: version for day, version in versions.items()})
     activity = _lately(step, rules, eves[0], eves[-1])
@@ -114,13 +114,26 @@ def _rescored(step: Step, after: ir.Table, versions: Mapping[date, ModelVersion]
 
 
 def _aged(step: Step, after: ir.Table, rules: Rules, versions: Mapping[date, ModelVersion]) -> ir.Table:
-    """Return totals of each day as they would be had nothing happened since the day before."""
-    days = step.days_table()
-    days = step.engine.materialise(days.mutate(until=shifted(days.as_of, -1)))
-    measured = step.engine.materialise(facts_known(step, after.select(*_KEYS), days, rules))
+    """Return totals of each day as they would be had nothing happened since the day before.
+
+    For whom nothing has happened that is the total of the day.
+    """
+    active = step.engine.materialise(after.select(*_KEYS).semi_join(_happened(step), _KEYS))
+    customers = active.select("customer_id").distinct()
+    days = step.as_days(lag=1)
+    measured = step.engine.materialise(facts_known(step, active, days, rules))
     cut_offs = cut_offs_under(step, {day: versions[day] for day in step.days})
-    activity = _lately(step, rules, step.days[0], step.last)
-    return _totals(scores(measured, activity, days, cut_offs=cut_offs, rules=rules))
+    activity = _lately(step, rules, step.days[0], step.last).semi_join(customers, "customer_id")
+    aged = _totals(scores(measured, activity, days, cut_offs=cut_offs, rules=rules))
+    return after.anti_join(active, _KEYS).union(aged)
+
+
+def _happened(step: Step) -> ir.Table:
+    """Return for whom there are facts of the run's days themselves: as_of, customer_id."""
+    activity = step.read("customer_activity", step.days).select(*_KEYS)
+    answers = step.read("nps_responses", [step.last])
+    answers = answers.filter(answers.survey_date.isin(list(step.days)) & answers.customer_id.notnull())
+    return activity.union(answers.select("customer_id", as_of=answers.survey_date).select(*_KEYS)).distinct()
 
 
 def _lately(step: Step, rules: Rules, first: date, last: date) -> ir.Table:

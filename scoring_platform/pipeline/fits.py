@@ -89,11 +89,12 @@ def _measures(
     step: Step, sample: ir.Table, number: Mapping[str, int], day: date, wanted: list[str]
 ) -> Mapping[str, Floats]:
     """Return what other sources knew of the sample on a past day; NaN where there is no answer."""
-    days = step.days_table([day])
+    days = step.as_days([day])
     activity = step.everything("customer_activity", first=day - timedelta(days=RECENT_DAYS - 1), last=day)
     recent = counts(activity.semi_join(sample, "customer_id"), days, window_days=RECENT_DAYS, columns=RECENT)
     answers = latest_answers(step.read("nps_responses", [step.last]).semi_join(sample, "customer_id"), days)
-    known = days.cross_join(sample).left_join(recent, ["as_of", "customer_id"]).drop("as_of_right", "customer_id_right")
+    known = days.table.cross_join(sample).left_join(recent, ["as_of", "customer_id"])
+    known = known.drop("as_of_right", "customer_id_right")
     known = known.left_join(answers, ["as_of", "customer_id"])
     known = known.mutate(**{name: known[name].fill_null(0) for name in RECENT})
     rows = known.select("customer_id", **signals(known, wanted)).to_pyarrow()

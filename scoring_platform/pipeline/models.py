@@ -295,7 +295,7 @@ def _fixed(cut_offs: FixedCutoffs) -> dict[str, list[str]]:
 def _buyers(step: Step, fitted_on: date) -> dict[str, tuple[list[tuple[Decimal, int]], int]]:
     """Return the distinct values of each measure among the buyers of the window, with their counts."""
     activity = step.everything("customer_activity", last=step.last)
-    days = step.days_table([fitted_on])
+    days = step.as_days([fitted_on])
     bought = purchases(activity, days, window_days=step.config.rfm.window_days)
     buyers = step.engine.materialise(
         bought.filter(bought.window_order_days > 0).select(

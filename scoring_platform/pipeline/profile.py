@@ -129,7 +129,7 @@ def customer_profiles(step: Step) -> ir.Table:
     """Profiles of the run's days."""
     identities = step.read("customer_identities", step.days)
     owned = owners(step)
-    days = step.days_table()
+    days = step.as_days()
     first_recent = step.days[0] - timedelta(days=profiles.RECENT_DAYS - 1)
     known = profiles.Known(
         identities=step.engine.materialise(identities),
@@ -139,7 +139,7 @@ def customer_profiles(step: Step) -> ir.Table:
         contacts=profiles.contact_node(step.read("raw_crm_contacts", step.days), step.scopes),
         owners=owned,
         responses=step.read("nps_responses", [step.last]),
-        consents=step.engine.materialise(consent.states(_decisions(step, owned, last=step.last), days)),
+        consents=step.engine.materialise(consent.states(_decisions(step, owned, last=step.last), days.table)),
     )
     first = min([*step.lake.days("customer_profiles")[:1], *step.days])
     return profiles.profiles(known, days, lake_start=first)

@@ -13,10 +13,11 @@ import ibis.expr.types as ir
 
 from scoring_platform.contracts.columns import MONEY
 from scoring_platform.domain import segments
-from scoring_platform.domain.measures import counts, latest_answers, purchase_facts, purchases, shifted
+from scoring_platform.domain.measures import counts, latest_answers, purchase_facts, purchases
 from scoring_platform.domain.minting import reshaped
 from scoring_platform.domain.profiles import RECENT, RECENT_DAYS, WINDOW_DAYS
 from scoring_platform.domain.rfm import bands, measures
+from scoring_platform.domain.running import Days, shifted
 from scoring_platform.domain.scoring import Rules, scores
 from scoring_platform.pipeline.forecasts import forecasts
 from scoring_platform.pipeline.identities import TABLE as IDENTITIES
@@ -59,7 +60,7 @@ def _within_window(step: Step, published: ir.Table) -> ir.Table:
     if step.config.rfm.window_days == WINDOW_DAYS:
         return published.mutate(window_order_days=published.order_days_365d, window_net_spend=published.net_spend_365d)
     activity = step.everything("customer_activity", last=step.last)
-    bought = purchases(activity, step.days_table(), window_days=step.config.rfm.window_days)
+    bought = purchases(activity, step.as_days(), window_days=step.config.rfm.window_days)
     inside = bought.select(*_KEYS, "window_order_days", "window_net_spend")
     return _filled(_beside(published, inside))
 
@@ -80,7 +81,7 @@ def _scored(step: Step, bought: ir.Table, days: Sequence[date]) -> ir.Table:
     window = timedelta(days=step.config.scoring.engagement_window_days)
     activity = step.everything("customer_activity", first=days[0] - window, last=step.last)
     rules = score_rules(step)
-    scored = scores(bought, activity, step.days_table(days), cut_offs=cut_off_table(step, days), rules=rules)
+    scored = scores(bought, activity, step.as_days(days), cut_offs=cut_off_table(step, days), rules=rules)
     return scored.select([name for name in scored.columns if not name.endswith("_right")])
 
 
@@ -108,36 +109,36 @@ def segment_measures(step: Step) -> tuple[ir.Table, ir.Table]:
 def _past(step: Step, customers: ir.Table) -> ir.Table:
     """Measures of ``customers`` on the run's days and the look-back before the first, from the facts."""
     days = span(step.days[0] - timedelta(days=step.config.segments.look_back_days - 1), step.last)
-    table, rules = step.days_table(days), score_rules(step)
+    every, rules = step.as_days(days), score_rules(step)
     read = set(segments.measures(step.config.segments))
-    rows = table.cross_join(customers)
+    rows = every.table.cross_join(customers)
     if read <= _FROM_PURCHASES:
-        bought = _bought(step, rows, table, rules)
+        bought = _bought(step, rows, every, rules)
         return segments.with_tenure(bands(measures(bought), cut_off_table(step, days)))
-    known = facts_known(step, rows, table, rules)
+    known = facts_known(step, rows, every, rules)
     if read <= {*_FROM_PURCHASES, "total_score"}:
         return segments.with_tenure(_scored(step, step.engine.materialise(known), days))
     lately = step.everything("customer_activity", first=days[0] - timedelta(days=RECENT_DAYS - 1), last=step.last)
-    recent = counts(lately.semi_join(customers, "customer_id"), table, window_days=RECENT_DAYS, columns=RECENT)
+    recent = counts(lately.semi_join(customers, "customer_id"), every, window_days=RECENT_DAYS, columns=RECENT)
     known = _beside(known, recent)
     known = step.engine.materialise(known.mutate(**{name: known[name].fill_null(0) for name in RECENT}))
     return segments.with_tenure(_with_forecasts(step, _scored(step, known, days), known, days))
 
 
-def facts_known(step: Step, rows: ir.Table, days: ir.Table, rules: Rules) -> ir.Table:
+def facts_known(step: Step, rows: ir.Table, days: Days, rules: Rules) -> ir.Table:
     """Return what a score needs to know of customers on days, from the facts as known now.
 
     Args:
         step: Reads the lake.
         rows: as_of, customer_id.
-        days: The days (``measures``).
+        days: The days.
         rules: How scores are made.
     """
     answers = latest_answers(step.read("nps_responses", [step.last]), days)
     return _beside(_bought(step, rows, days, rules), answers)
 
 
-def _bought(step: Step, rows: ir.Table, days: ir.Table, rules: Rules) -> ir.Table:
+def _bought(step: Step, rows: ir.Table, days: Days, rules: Rules) -> ir.Table:
     customers = step.engine.materialise(rows.select("customer_id").distinct())
     activity = step.everything("customer_activity", last=step.last).semi_join(customers, "customer_id")
     bought = purchases(step.engine.materialise(purchase_facts(activity)), days, window_days=rules.rfm.window_days)

@@ -15,6 +15,7 @@ import ibis.expr.types as ir
 from scoring_platform.config.model import ScoringConfig
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.domain.identity import Scopes
+from scoring_platform.domain.running import Days
 from scoring_platform.lake.engine import DuckDBEngine
 from scoring_platform.lake.tree import Lake
 from scoring_platform.ledger.store import Ledger
@@ -82,6 +83,11 @@ class Step:
         """Return the days to compute as a table with ``as_of``."""
         rows = [{"as_of": day} for day in (self.days if days is None else days)]
         return self.engine.materialise(ibis.memtable(rows, schema=ibis.schema({"as_of": "date"})))
+
+    def as_days(self, days: Sequence[date] | None = None, *, lag: int = 0) -> Days:
+        """Return the days to compute, or others, oldest first; see ``Days``."""
+        chosen = self.days if days is None else days
+        return Days(self.days_table(chosen), chosen[0], chosen[-1], lag)
 
     def recorded(self) -> dict[str, object]:
         """Return what is recorded with every version this step publishes."""

@@ -18,6 +18,7 @@ import pyarrow as pa
 from scoring_platform.config.scoring import Rfm, Scoring, Segments
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.domain.identity import Scopes
+from scoring_platform.domain.running import Days
 
 DAY = date(2026, 3, 31)
 LONG_AGO = date(2000, 1, 1)
@@ -115,6 +116,12 @@ def _default(name: str, kind: dt.DataType, nullable: bool, day: date, number: in
 def days(*wanted: date) -> ir.Table:
     """The days to compute."""
     return frame({"as_of": "date"}, [{"as_of": day} for day in wanted or (DAY,)])
+
+
+def as_days(*wanted: date, lag: int = 0) -> Days:
+    """The same as the platform passes them on."""
+    chosen = sorted(wanted or [DAY])
+    return Days(days(*chosen), chosen[0], chosen[-1], lag)
 
 
 def owners(since: date = LONG_AGO, **customers: str) -> ir.Table:

@@ -128,13 +128,6 @@ def test_a_signal_is_worth_half_after_each_half_life_and_nothing_before_the_wind
     assert row["intent_site"] == Decimal(points)
 
 
-def test_until_when_facts_count_makes_no_difference_to_their_age(db: Database) -> None:
-    eve = frame({"as_of": "date", "until": "date"}, [{"as_of": DAY, "until": before(1)}])
-    worth = domain.evidence(found({"c1": [("web_sessions", 0, 5), ("web_sessions", 7, 1)]}), eve, LEADS)
-
-    assert db.one(worth)["points"] == 2
-
-
 def test_the_evidence_says_how_often_and_when_last(db: Database) -> None:
     signals = [("event:form", 20, 1), ("event:form", 10, 2), ("web_sessions", 1, 3), ("event:other", 1, 9)]
     rows = db.rows(domain.evidence(found({"c1": signals}), days(), LEADS), "signal", "n", "last_on", "points")

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring_platform.domain.measures import counts, latest_answers, purchases
-from scoring_platform_tests.domain.tables import DAY, Database, activity, before, days, table
+from scoring_platform_tests.domain.tables import DAY, Database, activity, as_days, before, table
 
 
 def bought(db: Database, *rows: Mapping[str, Any], window: int = 365) -> dict[str, Any]:
-    return db.one(purchases(activity(*rows), days(DAY), window_days=window))
+    return db.one(purchases(activity(*rows), as_days(DAY), window_days=window))
 
 
 def purchase(days_ago: int, revenue: int = 100, **changes: Any) -> dict[str, Any]:
@@ -50,12 +50,12 @@ def test_a_refunded_and_a_free_purchase_day_are_purchase_days(db: Database) -> N
 
 
 def test_days_without_a_purchase_make_no_buyer(db: Database) -> None:
-    assert db.rows(purchases(activity({"active_on": DAY, "email_opens": 3}), days(), window_days=365)) == []
+    assert db.rows(purchases(activity({"active_on": DAY, "email_opens": 3}), as_days(), window_days=365)) == []
 
 
 def test_counts_are_of_their_window(db: Database) -> None:
     facts = activity(*[{"active_on": before(ago), "email_opens": 10**n} for n, ago in enumerate((-1, 0, 89, 90))])
-    found = db.one(counts(facts, days(), window_days=90, columns={"opens": "email_opens"}))
+    found = db.one(counts(facts, as_days(), window_days=90, columns={"opens": "email_opens"}))
 
     assert found == {"as_of": DAY, "customer_id": "c1", "opens": 110}
 
@@ -66,7 +66,7 @@ def answer(score: int | None, on: date, **changes: Any) -> dict[str, Any]:
 
 def test_the_latest_scored_answer_counts(db: Database) -> None:
     rows = [answer(3, before(9)), answer(8, before(5)), answer(None, before(2)), answer(1, before(-1))]
-    found = db.one(latest_answers(table("nps_responses", *rows), days()))
+    found = db.one(latest_answers(table("nps_responses", *rows), as_days()))
 
     assert (found["nps_score"], found["nps_answered_on"]) == (8, before(5))
 
@@ -74,13 +74,13 @@ def test_the_latest_scored_answer_counts(db: Database) -> None:
 def test_of_two_answers_on_one_day_the_worse_counts(db: Database) -> None:
     rows = [answer(9, DAY, response_id="1"), answer(2, DAY, response_id="2")]
 
-    assert db.one(latest_answers(table("nps_responses", *rows), days()))["nps_score"] == 2
+    assert db.one(latest_answers(table("nps_responses", *rows), as_days()))["nps_score"] == 2
 
 
 def test_an_unmatched_answer_is_nobodys(db: Database) -> None:
     unmatched = table("nps_responses", answer(9, DAY, customer_id=None))
 
-    assert db.rows(latest_answers(unmatched, days())) == []
+    assert db.rows(latest_answers(unmatched, as_days())) == []
 
 
 def expected(facts: Sequence[Mapping[str, Any]], day: date, window: int) -> dict[str, tuple[Any, ...]]:
@@ -116,7 +116,7 @@ def test_many_days_at_once_are_right_for_each(db: Database, seed: int) -> None:
                 }
             )
     wanted = [before(ago) for ago in range(12)]
-    found = db.rows(purchases(activity(*facts), days(*wanted), window_days=15))
+    found = db.rows(purchases(activity(*facts), as_days(*wanted), window_days=15))
 
     for day in wanted:
         assert {

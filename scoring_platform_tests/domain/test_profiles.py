@@ -16,8 +16,8 @@ from scoring_platform_tests.domain.tables import (
     SCOPES,
     Database,
     activity,
+    as_days,
     before,
-    days,
     frame,
     noon,
     owners,
@@ -60,7 +60,7 @@ def profile(
         responses=table("nps_responses", *responses),
         consents=frame(STATES, [{"as_of": DAY, "customer_id": "c1", **row} for row in consents]),
     )
-    found = profiles(known, days(), lake_start=lake_start)
+    found = profiles(known, as_days(), lake_start=lake_start)
     assert set(contract_of("customer_profiles").schema) <= set(found.columns)
     return db.one(found)
 

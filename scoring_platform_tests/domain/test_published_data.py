@@ -20,7 +20,7 @@ from scoring_platform.domain.activity import Events, activity
 from scoring_platform.domain.consent import given, states
 from scoring_platform.domain.measures import purchases
 from scoring_platform.domain.rfm import measures
-from scoring_platform_tests.domain.tables import LONG_AGO, SCOPES, Database, days
+from scoring_platform_tests.domain.tables import LONG_AGO, SCOPES, Database, as_days, days
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 EVER = 100_000
@@ -56,7 +56,7 @@ def measured(db: Database, orders: ir.Table, *, day: date) -> dict[str, dict[str
         scopes=SCOPES,
         tracking_default="denied",
     )
-    bought = purchases(db.materialise(facts), days(day), window_days=EVER)
+    bought = purchases(db.materialise(facts), as_days(day), window_days=EVER)
     return {row["customer_id"]: row for row in db.rows(measures(bought))}
 
 

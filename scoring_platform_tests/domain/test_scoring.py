@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scoring_platform.config.scoring import PARTS, Scoring, Signal, Weights
 from scoring_platform.domain import rfm
 from scoring_platform.domain.scoring import Rules, maxima, scores
-from scoring_platform_tests.domain.tables import DAY, RFM, SCORING, Database, activity, before, days, frame
+from scoring_platform_tests.domain.tables import DAY, RFM, SCORING, Database, activity, as_days, before, frame
 
 LIMITS = rfm.CutOffs(
     recency_days=tuple(Decimal(n) for n in (300, 200, 100, 50)),  # type: ignore[arg-type]
@@ -57,7 +57,7 @@ def scored(
     db: Database, *people: Mapping[str, Any], facts: Sequence[Mapping[str, Any]] = (), by: Rules | None = None
 ) -> dict[str, dict[str, Any]]:
     limits = rfm.cut_off_table({DAY: LIMITS}).mutate(model_version=ibis.literal("m1"))
-    found = scores(frame(PROFILE, people), activity(*facts), days(), cut_offs=limits, rules=by or rules())
+    found = scores(frame(PROFILE, people), activity(*facts), as_days(), cut_offs=limits, rules=by or rules())
     return {row["customer_id"]: row for row in db.rows(found)}
 
 

@@ -83,7 +83,7 @@ def published(shop: Shop, log: PurchaseLog, on: date) -> Published:
     _record(shop, log.through(day_number(on)))
     step = shop.step(on)
     fits = fit(step, on, configured=[])
-    known = purchases(step.everything("customer_activity"), step.days_table(), window_days=WINDOW_DAYS)
+    known = purchases(step.everything("customer_activity"), step.as_days(), window_days=WINDOW_DAYS)
     found = forecasts(step, step.engine.materialise(known), [(fits.forecast, [on])], []).to_pyarrow()
     customer = np.array([int(one[1:]) for one in found["customer_id"].to_pylist()])
     columns = {name: found[name].cast("float64").to_numpy(zero_copy_only=False) for name in _COLUMNS}
