@@ -34,10 +34,15 @@ MOST_SKEW = timedelta(minutes=2)
 
 _AT_ONCE = 8
 _GRANTS = {
-    "crm": "scopes crm.objects.contacts.read, crm.objects.contacts.write, crm.schemas.contacts.read and .write",
+    "hubspot": "scopes crm.objects.contacts.read, crm.objects.contacts.write, crm.schemas.contacts.read and .write, "
+    "and the same of companies or deals where values stand there",
+    "salesforce": "permission API Enabled; Read, Create and Edit on Contact, Edit on Account or Opportunity where "
+    "values stand there, and Edit on every mapped field",
+    "pipedrive": "an API token of a user who may see and edit all persons, or an app with scopes contacts:full and "
+    "contact-fields:full, and deals:full and deal-fields:full where values stand on deals",
     "slack": "scopes chat:write, files:write, and the app in the channel",
 }
-_KEYS = {"crm": "destinations", "email": "destinations.email", "slack": "destinations.slack"}
+_KEYS = {"email": "destinations.email", "slack": "destinations.slack"}
 _WORDS = {"ok": "ok    ", "warning": "WARN  ", "failed": "FAILED"}
 
 Level = Literal["ok", "warning", "failed"]
@@ -104,12 +109,22 @@ def _one_line(error: Exception) -> str:
 
 def _where(settings: Settings, name: str, error: Exception) -> str:
     """What to grant, or which part of the configuration to look at."""
+    if name == "crm":
+        return _where_in_crm(settings, error)
     if isinstance(error, CredentialError):
         grants = SOURCES[name].access if name in SOURCES else _GRANTS.get(name, "")
         return f". It needs: {grants}" if grants else ""
     if not isinstance(error, SourceError):
         return ""
     return f". Its settings: {_KEYS.get(name, f'sources.{name}')} in {settings.loaded.path}"
+
+
+def _where_in_crm(settings: Settings, error: Exception) -> str:
+    # What goes wrong with one of several begins with its name.
+    named = next((one for one in settings.crms if str(error).startswith(one)), settings.crms[0])
+    if isinstance(error, CredentialError):
+        return f". It needs: {_GRANTS[named]}"
+    return f". Its settings: destinations.{named} in {settings.loaded.path}" if isinstance(error, SourceError) else ""
 
 
 def _skew(clocks: list[timedelta]) -> str:

@@ -50,7 +50,7 @@ class HubspotFields(CrmFields):
 
 
 class HubspotDestination(CrmDestination):
-    """HubSpot CRM contacts."""
+    """HubSpot contacts, companies and deals."""
 
     endpoint: Endpoint = Field("https://api.hubapi.com", description="API host")
     fields: HubspotFields = HubspotFields()
@@ -77,7 +77,7 @@ class SalesforceFields(CrmFields):
 
 
 class SalesforceDestination(CrmDestination):
-    """Salesforce contacts and accounts."""
+    """Salesforce contacts, accounts and opportunities."""
 
     endpoint: Endpoint = Field(description="https://MY-DOMAIN.my.salesforce.com")
     login: Literal["client_credentials", "jwt"] = Field("client_credentials", description="How our app signs in")
@@ -105,7 +105,7 @@ class PipedriveFields(CrmFields):
 
 
 class PipedriveDestination(CrmDestination):
-    """Pipedrive persons, and one note each."""
+    """Pipedrive persons with one note each, organizations and deals."""
 
     endpoint: Endpoint = Field("https://api.pipedrive.com", description="API host, or https://COMPANY.pipedrive.com")
     auth: Literal["api_token", "oauth"] = Field("api_token", description="How we sign in")
@@ -113,7 +113,7 @@ class PipedriveDestination(CrmDestination):
         None, description="Host that gives tokens; default https://oauth.pipedrive.com, the sandbox for itself"
     )
     fields: PipedriveFields = PipedriveFields()
-    batch_size: int = Field(20, ge=1, le=100, description="Rows after which receipts are recorded; a call takes one")
+    batch_size: int = Field(100, ge=1, le=100, description="Rows after which receipts are recorded; a call takes one")
     reserve_tokens: int = Field(0, ge=0, description="Tokens of the daily budget that are left to other programs")
 
 

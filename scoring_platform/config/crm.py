@@ -6,6 +6,7 @@ is (``domain.crm_plan``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 from scoring_platform.config.base import Section
 
 Target = Literal["contact", "account", "deal", "note"]
+
+OF_RECORDS: Mapping[str, str] = {"account": "raw_crm_contacts", "deal": "raw_crm_deals"}
+"""Targets that are records of the sales people's, only ever updated, and the raw table that tells whose they are."""
 
 SCORES: tuple[str, ...] = (
     "total_score", "rfm_code", "segment", "churn_band", "churn_risk", "clv_12m", "lead_score", "assigned_owner",
@@ -71,6 +75,10 @@ class CrmFields(Section):
         """Return the kinds of record on which some of ``values`` stand, contacts first."""
         order: tuple[Target, ...] = ("contact", "account", "deal", "note")
         return [target for target in order if self.of_stream(values, target)]
+
+    def standing_on(self, target: Target) -> list[str]:
+        """Return the values, the day among them, that stand on ``target``."""
+        return list(self.of_stream((*SCORES, SCORE_DATE, *NPS), target))
 
 
 class CrmDestination(Section):

@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from scoring_platform.config.base import Section, ZoneName
 from scoring_platform.config.connections import Destinations, Sources
-from scoring_platform.config.crm import CrmRules, Routing
+from scoring_platform.config.crm import OF_RECORDS, CrmDestination, CrmRules, Routing
 from scoring_platform.config.leads import Leads
 from scoring_platform.config.scoring import (
     Churn,
@@ -154,3 +154,24 @@ class ScoringConfig(Section):
             msg = "sources: no source is configured; name at least one, such as files or shopify"
             raise ValueError(msg)
         return self
+
+    @model_validator(mode="after")
+    def _records_are_read_back(self) -> ScoringConfig:
+        """Require that a CRM whose accounts or deals are written is also read: that tells whose they are."""
+        for crm in type(self.destinations).model_fields:
+            section = getattr(self.destinations, crm)
+            if not isinstance(section, CrmDestination):
+                continue
+            given: frozenset[str] = getattr(getattr(self.sources, crm, None), "gives", frozenset())
+            for target, table in OF_RECORDS.items():
+                values = section.fields.standing_on(target)  # type: ignore[arg-type]
+                if values and table not in given:
+                    raise ValueError(_needs_source(crm, target, table, value=values[0]))
+        return self
+
+
+def _needs_source(crm: str, target: str, table: str, *, value: str) -> str:
+    return (
+        f"destinations.{crm}.fields.{value} has target: {target}, and whose {target} is whose is read from {crm} "
+        f"({table}): add sources.{crm}, or choose target: contact"
+    )

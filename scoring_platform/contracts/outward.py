@@ -77,6 +77,7 @@ CRM_SYNC_PLAN = Table(
         "operation": text("What to do", isin=["create", "update", "skip"]),
         "changed_fields": texts("Fields whose value a person would act on differently"),
         "payload": json_text("Field names and values to be written"),
+        "record_id": text("The account or deal to be written; empty for other targets", nullable=True),
     },
 )
 

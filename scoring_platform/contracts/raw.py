@@ -207,6 +207,7 @@ RAW_CRM_CONTACTS = Table(
         "owner": text("Owner of the contact", nullable=True),
         "lifecycle_stage": text("Lifecycle stage in the CRM's words", nullable=True),
         "opt_out": flag("Has opted out of e-mail", nullable=True),
+        "account_id": identifier("Account (company, organization) of the contact", nullable=True),
         "created_at": instant("When the contact was created", nullable=True),
         "updated_at": instant("When the contact was last changed"),
     },

@@ -1,14 +1,16 @@
-"""HubSpot CRM: the platform's values as contact properties.
+"""HubSpot CRM: the platform's values as properties of contacts, companies and deals.
 
-Belongs here: which contact a customer is, and which call writes it. Does not belong here: batch answers
+Belongs here: which contact a customer is, and which call writes a record. Does not belong here: batch answers
 (``hubspot_batches``), property definitions (``hubspot_properties``).
 
 A private-app token with the scopes ``crm.objects.contacts.read``, ``crm.objects.contacts.write``,
-``crm.schemas.contacts.read`` and ``crm.schemas.contacts.write`` is needed; its limits are kept by ``http.hubspot``.
+``crm.schemas.contacts.read`` and ``crm.schemas.contacts.write`` is needed, and the same of ``companies`` and ``deals``
+where values stand there; its limits are kept by ``http.hubspot``.
 
 HubSpot's upsert by e-mail is no partial update, so a property of ours with unique values is the key. A contact is
 looked for by that key, then by the record id we know, then by e-mail: a contact that was there before us is given our
-key (adopted) and never doubled, and one that was deleted is not brought back without its address.
+key (adopted) and never doubled, and one that was deleted is not brought back without its address. Companies and deals
+are the sales people's: they are written by record id, and none is made.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ from itertools import chain
 from scoring_platform.config.connections import HubspotDestination
 from scoring_platform.destinations import hubspot_batches as batches
 from scoring_platform.destinations.hubspot_batches import Found, Input
-from scoring_platform.destinations.hubspot_properties import create_missing, problems
-from scoring_platform.destinations.protocol import CrmField, CrmReceipt, CrmWrite, Value
+from scoring_platform.destinations.hubspot_properties import OBJECTS, create_missing, problems
+from scoring_platform.destinations.protocol import CrmField, CrmReceipt, CrmWrite, Target, Value
 from scoring_platform.errors import SourceError, TransientError
 from scoring_platform.http.client import ApiClient
 from scoring_platform.http.hubspot import Allowance, connect
+from scoring_platform.http.limits import Memory
 
 _OTHER_EMAILS = "hs_additional_emails"
 _NO_RECORD = "No contact has this customer's key or address, and `mode: update_only` makes none"
@@ -40,7 +43,7 @@ class _Plan:
 
 
 class Hubspot:
-    """Writes to HubSpot contacts; implements ``protocol.Crm``."""
+    """Writes to HubSpot contacts, companies and deals; implements ``protocol.Crm``."""
 
     name = "hubspot"
 
@@ -70,9 +73,13 @@ class Hubspot:
         timeout: float = 30.0,
         attempts: int = 5,
         allowance: Allowance | None = None,
+        memory: Memory | None = None,
     ) -> Hubspot:
-        """Return a HubSpot at ``endpoint``; ``token`` is asked for with the first call."""
-        client = connect(endpoint, token, timeout=timeout, attempts=attempts, allowance=allowance)
+        """Return a HubSpot at ``endpoint``; ``token`` is asked for with the first call.
+
+        Limits are counted in ``memory``, where processes share one.
+        """
+        client = connect(endpoint, token, timeout=timeout, attempts=attempts, allowance=allowance, memory=memory)
         key, creates = settings.fields.customer_key, settings.mode == "upsert"
         return cls(client, key_property=key, batch_size=settings.batch_size, creates=creates)
 
@@ -81,8 +88,9 @@ class Hubspot:
         self._client.close()
 
     def sized(self, rows: int) -> int:
-        """Return the batch size, which is the same for any number of ``rows``."""
-        return self.batch_size
+        """Return the batch size for a sync of so many ``rows``: of many, as many as go out in calls at once."""
+        many = rows > self.batch_size == batches.MAX_INPUTS
+        return self.batch_size * batches.AT_ONCE if many else self.batch_size
 
     def probe(self) -> str:
         """Read one contact and say what answered."""
@@ -95,7 +103,7 @@ class Hubspot:
         return problems(self._client, fields)
 
     def provision(self, fields: Sequence[CrmField]) -> list[str]:
-        """Create the contact properties that are missing and return their names."""
+        """Create the properties that are missing and return their names."""
         return create_missing(self._client, fields)
 
     def find(self, emails: Sequence[str]) -> dict[str, str]:
@@ -103,9 +111,12 @@ class Hubspot:
         known = self._by_email([_normal(email) for email in emails])
         return {email: known[_normal(email)].id for email in emails if _normal(email) in known}
 
-    def held(self, records: Mapping[str, str], fields: Sequence[str]) -> dict[str, Mapping[str, Value]]:
-        """Return what contacts hold in ``fields``, by customer; see ``protocol.Crm``."""
-        found = batches.read(self._client, list(records.values()), id_property=None, properties=fields)
+    def held(
+        self, records: Mapping[str, str], fields: Sequence[str], *, target: Target = "contact"
+    ) -> dict[str, Mapping[str, Value]]:
+        """Return what records hold in ``fields``, by customer; see ``protocol.Crm``."""
+        ids, objects = list(records.values()), OBJECTS[target]
+        found = batches.read(self._client, ids, id_property=None, properties=fields, objects=objects)
         by_id = {one.id: {name: one.properties.get(name) for name in fields} for one in found}
         return {customer: by_id[record] for customer, record in records.items() if record in by_id}
 
@@ -124,13 +135,14 @@ class Hubspot:
         return [receipts[write.customer_id] for write in batch]
 
     def _apply(self, writes: Sequence[CrmWrite], receipts: dict[str, CrmReceipt], *, again: bool = True) -> None:
-        plan = self._plan(writes)
+        target: Target = writes[0].target if writes else "contact"
+        plan = self._plan(writes) if target == "contact" else _of_records(writes, target)
         written = batches.write(self._client, "upsert", plan.upserts)
-        updated = batches.write(self._client, "update", plan.updates)
+        updated = batches.write(self._client, "update", plan.updates, objects=OBJECTS.get(target, batches.CONTACTS))
         for receipt in chain(plan.refused, written, updated):
             receipts[receipt.customer_id] = receipt
         late = [write for write in writes if receipts[write.customer_id].error_code in batches.CONFLICT_CODES]
-        if late and again:
+        if late and again and target == "contact":
             for one in late:
                 # What the second try cannot find out is for a later one.
                 receipts[one.customer_id] = replace(receipts[one.customer_id], status="retry")
@@ -193,6 +205,13 @@ class Hubspot:
     def _read(self, ids: Sequence[str], id_property: str | None) -> Iterator[Found]:
         wanted = ("email", _OTHER_EMAILS, self._key)
         return batches.read(self._client, ids, id_property=id_property, properties=wanted)
+
+
+def _of_records(writes: Sequence[CrmWrite], target: Target) -> _Plan:
+    if target not in OBJECTS:
+        text = "HubSpot takes values on contacts, companies and deals only"
+        return _Plan(refused=[_dead(write, "UNSUPPORTED_TARGET", text) for write in writes])
+    return _Plan(updates=[Input(write.customer_id, str(write.destination_id), _texts(write)) for write in writes])
 
 
 def _texts(write: CrmWrite) -> dict[str, str]:

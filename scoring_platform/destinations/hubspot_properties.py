@@ -1,21 +1,24 @@
-"""HubSpot contact properties: which exist, which are wrong, and making the missing ones.
+"""HubSpot properties of contacts, companies and deals: which exist, which are wrong, and making the missing ones.
 
-Belongs here: property definitions. Does not belong here: contacts (``hubspot``, ``hubspot_batches``).
+Belongs here: property definitions. Does not belong here: records (``hubspot``, ``hubspot_batches``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scoring_platform.destinations.protocol import CrmField
+from scoring_platform.destinations.protocol import CrmField, Target
 from scoring_platform.errors import PermanentError
 from scoring_platform.http.client import ApiClient
 from scoring_platform.http.verdict import fit_words
 
-PATH = "/crm/v3/properties/contacts"
-GROUP = "contactinformation"
 MAX_INPUTS = 100
+
+OBJECTS: Mapping[Target, str] = {"contact": "contacts", "account": "companies", "deal": "deals"}
+"""What HubSpot calls the kinds of records that can be written."""
+
+_CALLED: Mapping[Target, str] = {"contact": "contact", "account": "company", "deal": "deal"}
 
 _FIELD_TYPES = {
     "text": ("string", "text"),
@@ -31,8 +34,11 @@ _ENUMERATION = "enumeration"
 
 def problems(client: ApiClient, fields: Sequence[CrmField]) -> list[str]:
     """Return what is wrong with the account's properties for ``fields``."""
-    known = _known(client)
-    found = [_problem(field, known.get(field.name)) for field in fields]
+    found: list[str | None] = []
+    for target in dict.fromkeys(field.target for field in fields):
+        of_target = [field for field in fields if field.target == target]
+        known = _known(client, target) if target in OBJECTS else {}
+        found += [_problem(field, known.get(field.name)) for field in of_target]
     return [problem for problem in found if problem is not None]
 
 
@@ -42,55 +48,66 @@ def create_missing(client: ApiClient, fields: Sequence[CrmField]) -> list[str]:
     Raises:
         PermanentError: HubSpot refused one.
     """
-    known = _known(client)
-    missing = [field for field in fields if field.name not in known and field.target == "contact"]
-    for start in range(0, len(missing), MAX_INPUTS):
-        some = missing[start : start + MAX_INPUTS]
-        body = {"inputs": [_definition(field) for field in some]}
-        # Not idempotent for the vendor, but a property made by a lost first try only comes back as a conflict.
-        answer = client.request("POST", f"{PATH}/batch/create", json=body, ok=frozenset({200, 201, 207}))
-        _raise_refused(answer.json)
-    return [field.name for field in missing]
+    created: list[str] = []
+    for target in OBJECTS:
+        wanted = [field for field in fields if field.target == target]
+        known = _known(client, target) if wanted else {}
+        missing = [field for field in wanted if field.name not in known]
+        for start in range(0, len(missing), MAX_INPUTS):
+            body = {"inputs": [_definition(field) for field in missing[start : start + MAX_INPUTS]]}
+            # Not idempotent for the vendor, but a property made by a lost first try only comes back as a conflict.
+            path, ok = f"{_path(target)}/batch/create", frozenset({200, 201, 207})
+            _raise_refused(client.request("POST", path, json=body, ok=ok).json, _CALLED[target])
+        created += [field.name for field in missing]
+    return created
 
 
-def _known(client: ApiClient) -> dict[str, dict[str, Any]]:
-    body = client.request("GET", PATH).json
+def _path(target: Target) -> str:
+    return f"/crm/v3/properties/{OBJECTS[target]}"
+
+
+def _known(client: ApiClient, target: Target) -> dict[str, dict[str, Any]]:
+    body = client.request("GET", _path(target)).json
     results = body.get("results") if isinstance(body, dict) else None
     if not isinstance(results, list):
-        msg = f"hubspot answered without results at GET {PATH}"
+        msg = f"hubspot answered without results at GET {_path(target)}"
         raise PermanentError(msg)
     return {str(one["name"]): one for one in results if isinstance(one, dict) and one.get("name")}
 
 
 def _problem(field: CrmField, known: dict[str, Any] | None) -> str | None:
     wanted = _FIELD_TYPES[field.kind][0]
-    if field.target != "contact":
-        return f"HubSpot takes values on contacts only: {field.name!r} stands on a {field.target}; change its target"
+    if field.target not in OBJECTS:
+        return (
+            f"HubSpot takes values on contact, account and deal: {field.name!r} stands on a {field.target}; "
+            "change its target"
+        )
+    where = f"The HubSpot {_CALLED[field.target]} property {field.name!r}"
     if known is None:
-        return f"HubSpot has no contact property {field.name!r}; run `scoring-platform crm provision`"
+        return f"HubSpot has no {_CALLED[field.target]} property {field.name!r}; run `scoring-platform crm provision`"
     if field.kind in _LISTS and known.get("type") == _ENUMERATION:
-        return _missing_options(field, known)
+        return _missing_options(field, known, where)
     if known.get("type") != wanted:
         return (
-            f"The HubSpot contact property {field.name!r} has type {known.get('type')!r}, {wanted!r} is needed; "
+            f"{where} has type {known.get('type')!r}, {wanted!r} is needed; "
             "name another property under destinations.hubspot.fields"
         )
     if field.unique and not known.get("hasUniqueValue"):
         return (
-            f"The HubSpot contact property {field.name!r} does not require unique values and cannot be changed; "
+            f"{where} does not require unique values and cannot be changed; "
             "name another property under destinations.hubspot.fields.customer_key"
         )
     if (known.get("modificationMetadata") or {}).get("readOnlyValue"):
-        return f"The HubSpot contact property {field.name!r} is read-only; name another one"
+        return f"{where} is read-only; name another one"
     return None
 
 
-def _missing_options(field: CrmField, known: dict[str, Any]) -> str | None:
+def _missing_options(field: CrmField, known: dict[str, Any], where: str) -> str | None:
     there = {str(one.get("value")) for one in known.get("options") or [] if not one.get("hidden")}
     missing = [option for option in field.options if option not in there]
     if not missing:
         return None
-    return f"The HubSpot contact property {field.name!r} lacks the options {', '.join(missing)}; add them in HubSpot"
+    return f"{where} lacks the options {', '.join(missing)}; add them in HubSpot"
 
 
 def _definition(field: CrmField) -> dict[str, Any]:
@@ -100,15 +117,15 @@ def _definition(field: CrmField) -> dict[str, Any]:
         "label": field.label,
         "type": kind,
         "fieldType": field_type,
-        "groupName": GROUP,
+        "groupName": f"{_CALLED[field.target]}information",
     }
     return {**definition, "hasUniqueValue": True} if field.unique else definition
 
 
-def _raise_refused(body: Any) -> None:
+def _raise_refused(body: Any, called: str) -> None:
     errors = (body or {}).get("errors") or []
     refused = [one for one in errors if one.get("category") not in ("OBJECT_ALREADY_EXISTS", "CONFLICT")]
     if refused:
         words = fit_words("; ".join(str(one.get("message", "no reason given")) for one in refused))
-        msg = f"hubspot refused to create {len(refused)} contact propert{'y' if len(refused) == 1 else 'ies'}: {words}"
+        msg = f"hubspot refused to create {len(refused)} {called} propert{'y' if len(refused) == 1 else 'ies'}: {words}"
         raise PermanentError(msg)

@@ -1,7 +1,7 @@
-"""Pipedrive person fields: their keys and option ids by name, what is wrong with them, and making the missing ones.
+"""Pipedrive's fields of persons, organizations and deals: keys and option ids by name, what is wrong, what is missing.
 
-Belongs here: field definitions, and values in the form a field takes. Does not belong here: persons
-(``pipedrive_people``), writing them (``pipedrive``).
+Belongs here: field definitions, and values in the form a field takes. Does not belong here: records
+(``pipedrive_people``, ``pipedrive_records``), writing them (``pipedrive``).
 
 A custom field is addressed by a key of 40 characters and an option by a number, both made by Pipedrive. The
 configuration and the plan know names and labels only; they are translated here, at the edge.
@@ -15,12 +15,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scoring_platform.destinations.protocol import CrmField, FieldKind, Value
+from scoring_platform.destinations.pipedrive_records import listed
+from scoring_platform.destinations.protocol import CrmField, FieldKind, Target, Value
 from scoring_platform.errors import OutcomeUnknownError, PermanentError
 from scoring_platform.http.pages import paginate
-from scoring_platform.http.pipedrive import LIST, PAGE_SIZE, WRITE, PipedriveApi
+from scoring_platform.http.pipedrive import PAGE_SIZE, WRITE, PipedriveApi
 
-PATH = "/api/v2/personFields"
+CALLED: Mapping[Target, str] = {"contact": "person", "account": "organization", "deal": "deal"}
+"""What Pipedrive calls the records that have fields of ours."""
+
 LONGEST_VARCHAR = 255
 
 _TYPES: dict[FieldKind, tuple[str, ...]] = {
@@ -34,7 +37,6 @@ _TYPES: dict[FieldKind, tuple[str, ...]] = {
 
 _CHOOSING = frozenset({"enum", "set"})
 _PROVISION = "run `scoring-platform crm provision`"
-_PLACE = "Settings, Data fields, Person"
 
 
 class MissingError(Exception):
@@ -47,13 +49,14 @@ class MissingError(Exception):
 
 @dataclass(frozen=True)
 class Definition:
-    """A person field as Pipedrive has it; ``options`` holds the id of each label."""
+    """A field as Pipedrive has it, ``called`` what it is of; ``options`` holds the id of each label."""
 
     name: str
     code: str
     kind: str
     custom: bool
     options: Mapping[str, int] = field(default_factory=dict)
+    called: str = CALLED["contact"]
 
     def option(self, label: str) -> int:
         """Return the id of the option called ``label``.
@@ -63,7 +66,7 @@ class Definition:
         """
         found = {_folded(known): key for known, key in self.options.items()}.get(_folded(label))
         if found is None:
-            msg = f"The Pipedrive person field 「{self.name}」 has no option 「{label}」; {_PROVISION}"
+            msg = f"The Pipedrive {self.called} field 「{self.name}」 has no option 「{label}」; {_PROVISION}"
             raise MissingError(msg, code="OPTION_MISSING")
         return found
 
@@ -78,18 +81,22 @@ class Definition:
 
 
 class FieldBook:
-    """The account's person fields, asked for once and again when they turn out to be old."""
+    """The account's fields of one kind of record, asked for once and again when they turn out to be old."""
 
-    def __init__(self, api: PipedriveApi) -> None:
+    def __init__(self, api: PipedriveApi, target: Target = "contact") -> None:
         """Ask ``api`` with the first use."""
         self._api = api
+        self.target = target
+        self.called = CALLED[target]
+        self.path = f"/api/v2/{self.called}Fields"
+        self.place = f"Settings, Data fields, {self.called.capitalize()}"
         self._known: list[Definition] | None = None
         self._renewed = False
 
     def all(self) -> list[Definition]:
-        """Return every person field."""
+        """Return every field."""
         if self._known is None:
-            self._known = _read(self._api)
+            self._known = _read(self._api, self.path, self.called)
         return self._known
 
     def renew(self) -> bool:
@@ -130,20 +137,18 @@ class FieldBook:
         for name, value in properties.items():
             definition = next((one for one in self.named(name) if one.custom), None)
             if definition is None:
-                msg = f"Pipedrive has no person field 「{name}」; {_PROVISION}"
+                msg = f"Pipedrive has no {self.called} field 「{name}」; {_PROVISION}"
                 raise MissingError(msg, code="FIELD_MISSING")
             values[definition.code] = _value(definition, value)
         return values
 
 
 def problems(book: FieldBook, fields: Sequence[CrmField]) -> list[str]:
-    """Return what keeps ``fields`` from being written; a note needs no field."""
-    wanted = [one for one in fields if one.target == "contact"]
-    elsewhere = [one for one in fields if one.target not in ("contact", "note")]
+    """Return what keeps those of ``fields`` from being written that stand on the book's kind of record."""
+    wanted = [one for one in fields if one.target == book.target]
     counts = Counter(_folded(one.name) for one in wanted)
     found = [f"Two values go to 「{one.name}」; name another field" for one in wanted if counts[_folded(one.name)] > 1]
-    found += [f"「{one.name}」 stands on a {one.target}; Pipedrive takes contact and note only" for one in elsewhere]
-    return [*dict.fromkeys(found), *(problem for one in wanted if (problem := _problem(one, book.named(one.name))))]
+    return [*dict.fromkeys(found), *(problem for one in wanted if (problem := _problem(book, one)))]
 
 
 def create_missing(api: PipedriveApi, book: FieldBook, fields: Sequence[CrmField]) -> list[str]:
@@ -154,14 +159,14 @@ def create_missing(api: PipedriveApi, book: FieldBook, fields: Sequence[CrmField
     """
     book.forget()
     touched = []
-    for one in (one for one in fields if one.target == "contact"):
+    for one in (one for one in fields if one.target == book.target):
         known = book.named(one.name)
         if not known:
             _create(api, book, one)
             touched.append(one.name)
         elif known[0].custom and (missing := _lacking(one, known[0])):
             body = [{"label": label} for label in missing]
-            _make(api, book, one, path=f"{PATH}/{known[0].code}/options", body=body)
+            _make(api, book, one, path=f"{book.path}/{known[0].code}/options", body=body)
             touched.append(one.name)
     book.forget()
     return touched
@@ -175,7 +180,7 @@ def _create(api: PipedriveApi, book: FieldBook, wanted: CrmField) -> None:
     body: dict[str, Any] = {"field_name": wanted.name, "field_type": kind}
     if kind in _CHOOSING:
         body["options"] = [{"label": label} for label in wanted.options]
-    _make(api, book, wanted, path=PATH, body=body)
+    _make(api, book, wanted, path=book.path, body=body)
 
 
 def _make(api: PipedriveApi, book: FieldBook, wanted: CrmField, *, path: str, body: Any) -> None:
@@ -188,31 +193,34 @@ def _make(api: PipedriveApi, book: FieldBook, wanted: CrmField, *, path: str, bo
         if not known or _lacking(wanted, known[0]):
             raise
     except PermanentError as error:
-        msg = f"pipedrive refused the person field 「{wanted.name}」: {error}"
+        msg = f"pipedrive refused the {book.called} field 「{wanted.name}」: {error}"
         raise type(error)(msg) from error
 
 
-def _problem(wanted: CrmField, known: Sequence[Definition]) -> str | None:
+def _problem(book: FieldBook, wanted: CrmField) -> str | None:
+    known = book.named(wanted.name)
+    where = f"The Pipedrive {book.called} field 「{wanted.name}」"
     if not known:
-        return f"Pipedrive has no person field 「{wanted.name}」; {_PROVISION}, or make it under {_PLACE}"
+        return f"Pipedrive has no {book.called} field 「{wanted.name}」; {_PROVISION}, or make it under {book.place}"
     if not known[0].custom:
         return (
-            f"「{wanted.name}」 is a person field of Pipedrive's own; "
+            f"「{wanted.name}」 is one of Pipedrive's own {book.called} fields; "
             "name a custom field under destinations.pipedrive.fields"
         )
     if len([one for one in known if one.custom]) > 1:
-        return f"Pipedrive has several person fields called 「{wanted.name}」; rename all but one under {_PLACE}"
+        words = f"Pipedrive has several {book.called} fields called 「{wanted.name}」"
+        return f"{words}; rename all but one under {book.place}"
     types = _TYPES[wanted.kind]
     if known[0].kind not in types or (wanted.length > LONGEST_VARCHAR and known[0].kind != "text"):
         needed = "text" if wanted.length > LONGEST_VARCHAR else types[0]
         return (
-            f"The Pipedrive person field 「{wanted.name}」 has type {known[0].kind!r}, {needed!r} is needed; "
+            f"{where} has type {known[0].kind!r}, {needed!r} is needed; "
             "name another field under destinations.pipedrive.fields"
         )
     missing = _lacking(wanted, known[0])
     if missing:
         labels = ", ".join(f"「{label}」" for label in missing)
-        return f"The Pipedrive person field 「{wanted.name}」 lacks the options {labels}; {_PROVISION}"
+        return f"{where} lacks the options {labels}; {_PROVISION}"
     return None
 
 
@@ -246,29 +254,24 @@ def _figure(value: Value) -> Any:
     return int(figure) if figure.is_integer() else figure
 
 
-def _read(api: PipedriveApi) -> list[Definition]:
+def _read(api: PipedriveApi, path: str, called: str) -> list[Definition]:
     def fetch(cursor: str | None = None) -> Mapping[str, Any]:
-        params = {"limit": str(PAGE_SIZE), **({"cursor": cursor} if cursor else {})}
-        body = api.call("GET", PATH, cost=LIST, params=params).json
-        if not isinstance(body, dict) or not isinstance(body.get("data"), list):
-            msg = f"pipedrive answered without fields at GET {PATH}"
-            raise PermanentError(msg)
-        return body
+        return listed(api, path, {"limit": str(PAGE_SIZE), **({"cursor": cursor} if cursor else {})})
 
     pages = paginate(
         fetch(),
         lambda page: (page.get("additional_data") or {}).get("next_cursor"),
         fetch=fetch,
         rows_of=lambda page: page["data"],
-        where=f"pipedrive GET {PATH}",
+        where=f"pipedrive GET {path}",
     )
-    return [_definition(one) for page in pages for one in page["data"] if one.get("field_code")]
+    return [_definition(one, called) for page in pages for one in page["data"] if one.get("field_code")]
 
 
-def _definition(one: Mapping[str, Any]) -> Definition:
+def _definition(one: Mapping[str, Any], called: str) -> Definition:
     options = {str(option["label"]): int(option["id"]) for option in one.get("options") or [] if _is_option(option)}
     name, kind = str(one.get("field_name") or ""), str(one.get("field_type") or "")
-    return Definition(name, str(one["field_code"]), kind, bool(one.get("is_custom_field")), options)
+    return Definition(name, str(one["field_code"]), kind, bool(one.get("is_custom_field")), options, called)
 
 
 def _is_option(option: Mapping[str, Any]) -> bool:

@@ -16,14 +16,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scoring_platform.destinations.pipedrive_fields import FieldBook
+from scoring_platform.destinations.pipedrive_records import MAX_IDS, PATHS, listed
 from scoring_platform.destinations.protocol import CrmWrite
 from scoring_platform.errors import PermanentError, SourceError
 from scoring_platform.http.pages import paginate
 from scoring_platform.http.pipedrive import LIST, PAGE_SIZE, SEARCH, PipedriveApi
 
-PATH = "/api/v2/persons"
-MAX_IDS = 100
-MAX_FIELDS = 15
+PATH = PATHS["contact"]
 
 _OVERLAP = timedelta(minutes=1)
 """A change may become visible a little after the instant it carries."""
@@ -99,19 +98,6 @@ class People:
                 self.forget(one)
                 if one in found:
                     self.remember(found[one])
-        return found
-
-    def values(self, ids: Iterable[str], codes: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return the values of the custom fields ``codes``, by key, of those of ``ids`` that exist."""
-        wanted = [one for one in dict.fromkeys(ids) if one.isdigit()]
-        found: dict[str, dict[str, Any]] = {}
-        for start in range(0, len(wanted), MAX_IDS):
-            some = {"ids": ",".join(wanted[start : start + MAX_IDS]), "limit": str(MAX_IDS)}
-            for first in range(0, max(1, len(codes)), MAX_FIELDS):
-                asked = ",".join(codes[first : first + MAX_FIELDS])
-                for item in self._body({**some, **({"custom_fields": asked} if asked else {})})["data"]:
-                    if not item.get("is_deleted"):
-                        found.setdefault(str(item["id"]), {}).update(item.get("custom_fields") or {})
         return found
 
     def remember(self, person: Person) -> None:
@@ -219,11 +205,7 @@ class People:
             yield [_person(item, code) for item in page["data"] if not item.get("is_deleted")], _newest(page["data"])
 
     def _body(self, params: Mapping[str, str]) -> Item:
-        body = _object(self._api.call("GET", PATH, cost=LIST, params=params).json)
-        if not isinstance(body.get("data"), list):
-            msg = f"pipedrive answered without persons at GET {PATH}"
-            raise PermanentError(msg)
-        return body
+        return listed(self._api, PATH, params)
 
 
 def normal(email: str) -> str:

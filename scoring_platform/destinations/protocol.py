@@ -52,9 +52,10 @@ class CrmWrite:
     """New values for one customer.
 
     Attributes:
-        customer_id: Our key; at most one write per customer in a batch.
-        email: Address to find or create the contact by; never overwrites the CRM's own.
-        destination_id: The CRM's record as known from an earlier receipt.
+        customer_id: Our key; at most one write per customer, and per account or deal, in a batch.
+        email: Address to find or create the contact by; never overwrites the CRM's own. None for accounts and deals.
+        destination_id: The CRM's record: of a contact or a note as known from an earlier receipt; an account or a deal
+            is always named by it, and never created.
         properties: Value per field, by the CRM's field names.
         target: The record to write; a batch has one.
     """
@@ -104,12 +105,15 @@ class Crm(Protocol):
         """Return the CRM's record per address, in the spelling asked, for those it knows."""
         ...
 
-    def held(self, records: Mapping[str, str], fields: Sequence[str]) -> dict[str, Mapping[str, Value]]:
-        """Return what contacts hold in ``fields``, by customer; those that are gone are left out.
+    def held(
+        self, records: Mapping[str, str], fields: Sequence[str], *, target: Target = "contact"
+    ) -> dict[str, Mapping[str, Value]]:
+        """Return what contacts, accounts or deals hold in ``fields``, by customer; those that are gone are left out.
 
         Args:
             records: Customer to the CRM's record.
             fields: The CRM's field names.
+            target: The kind of record.
         """
         ...
 

@@ -17,6 +17,7 @@ from scoring_platform.destinations.protocol import Crm
 from scoring_platform.destinations.salesforce import Salesforce
 from scoring_platform.destinations.slack import Slack
 from scoring_platform.endpoints import resolve, running_sandbox
+from scoring_platform.ledger.rates import shared_rates
 from scoring_platform.settings import Settings
 
 
@@ -28,7 +29,12 @@ def open_crms(settings: Settings) -> Iterator[list[Crm]]:
         hubspot = settings.config.destinations.hubspot
         if hubspot is not None:
             endpoint = resolve(settings, "hubspot", hubspot.endpoint)
-            client = Hubspot.connect(hubspot, endpoint.url, token=lambda: endpoint.credential("token"))
+            client = Hubspot.connect(
+                hubspot,
+                endpoint.url,
+                token=lambda: endpoint.credential("token"),
+                memory=shared_rates(settings.ledger_url, "hubspot", endpoint.url),
+            )
             crms.append(stack.enter_context(closing(client)))
         salesforce = settings.config.destinations.salesforce
         if salesforce is not None:
@@ -39,7 +45,8 @@ def open_crms(settings: Settings) -> Iterator[list[Crm]]:
         if pipedrive is not None:
             endpoint_of_company = resolve(settings, "pipedrive", pipedrive.endpoint)
             credential = endpoint_of_company.credential
-            company = Pipedrive.connect(pipedrive, endpoint_of_company.url, credential=credential)
+            memory = shared_rates(settings.ledger_url, "pipedrive", endpoint_of_company.url)
+            company = Pipedrive.connect(pipedrive, endpoint_of_company.url, credential=credential, memory=memory)
             crms.append(stack.enter_context(closing(company)))
         yield crms
 

@@ -1,12 +1,13 @@
-"""Salesforce: the platform's values as fields of contacts and accounts.
+"""Salesforce: the platform's values as fields of contacts, accounts and opportunities.
 
-Belongs here: which record a customer is, and which call writes it. Does not belong here: answers to calls
+Belongs here: which contact a customer is, and which call writes a record. Does not belong here: answers to calls
 (``salesforce_records``, ``salesforce_bulk``), looking contacts up (``salesforce_lookup``), field definitions
 (``salesforce_fields``).
 
 Up to ``bulk_from`` rows go out in calls of 200, more as files of the Bulk API 2.0. A contact is looked for by our key,
 then by the record id we know, then by e-mail: a contact that was there before us is given our key (adopted) and never
-doubled. New contacts are made by our key, an external id, so that a repeat finds what the first try made.
+doubled. New contacts are made by our key, an external id, so that a repeat finds what the first try made. Accounts and
+opportunities are the sales people's: they are written by record id, and none is made.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from itertools import chain
 from scoring_platform.config.connections import SalesforceDestination
 from scoring_platform.destinations import salesforce_bulk as bulk
 from scoring_platform.destinations import salesforce_records as records
-from scoring_platform.destinations.protocol import CrmField, CrmReceipt, CrmWrite, Value
-from scoring_platform.destinations.salesforce_fields import problems
-from scoring_platform.destinations.salesforce_lookup import Found, Known, Lookup, normal, short
+from scoring_platform.destinations.protocol import CrmField, CrmReceipt, CrmWrite, Target, Value
+from scoring_platform.destinations.salesforce_fields import SOBJECTS, problems
+from scoring_platform.destinations.salesforce_lookup import Found, Lookup, normal, short
 from scoring_platform.destinations.salesforce_records import Input
 from scoring_platform.errors import PermanentError, SourceError, TransientError
 from scoring_platform.http.salesforce import Session
@@ -32,7 +33,6 @@ MOST_AT_ONCE = 50_000
 LOCKED_SECONDS = 2.0
 
 _LAST_NAME_LENGTH = 80
-_CONTACT, _ACCOUNT = "Contact", "Account"
 
 
 @dataclass
@@ -45,7 +45,7 @@ class _Plan:
 
 
 class Salesforce:
-    """Writes to Salesforce contacts and accounts; implements ``protocol.Crm``."""
+    """Writes to Salesforce contacts, accounts and opportunities; implements ``protocol.Crm``."""
 
     name = "salesforce"
     batch_size = records.MAX_RECORDS
@@ -114,9 +114,11 @@ class Salesforce:
         found = {email: known.at(normal(email)) for email in emails}
         return {email: one.id for email, one in found.items() if one is not None}
 
-    def held(self, records: Mapping[str, str], fields: Sequence[str]) -> dict[str, Mapping[str, Value]]:
-        """Return what contacts hold in ``fields``, by customer; see ``protocol.Crm``."""
-        found = self._lookup.held(list(records.values()), fields)
+    def held(
+        self, records: Mapping[str, str], fields: Sequence[str], *, target: Target = "contact"
+    ) -> dict[str, Mapping[str, Value]]:
+        """Return what records hold in ``fields``, by customer; see ``protocol.Crm``."""
+        found = self._lookup.held(list(records.values()), fields, sobject=SOBJECTS[target])
         return {customer: found[short(record)] for customer, record in records.items() if short(record) in found}
 
     def apply(self, batch: Sequence[CrmWrite]) -> list[CrmReceipt]:
@@ -134,15 +136,17 @@ class Salesforce:
         return [receipts[write.customer_id] for write in batch]
 
     def _apply(self, writes: Sequence[CrmWrite], receipts: dict[str, CrmReceipt], *, again: bool = True) -> None:
-        target = writes[0].target if writes else "contact"
-        plan = {"contact": self._contacts, "account": self._accounts}.get(target, _unsupported)(writes)
-        sobject = _ACCOUNT if target == "account" else _CONTACT
+        target: Target = writes[0].target if writes else "contact"
+        plan = self._contacts(writes) if target == "contact" else _of_records(writes, target)
+        sobject = SOBJECTS.get(target, SOBJECTS["contact"])
         for receipt in chain(
             plan.refused, self._send(plan.upserts, sobject, self._key), self._send(plan.updates, sobject)
         ):
             receipts[receipt.customer_id] = receipt
         codes = {write.customer_id: receipts[write.customer_id].error_code for write in writes}
-        late = [one for one in writes if codes[one.customer_id] in records.CONFLICT_CODES | records.LOCKED_CODES]
+        # An account or a deal is named by the plan: looking again would show no other one.
+        passing = records.LOCKED_CODES | (records.CONFLICT_CODES if target == "contact" else frozenset())
+        late = [one for one in writes if codes[one.customer_id] in passing]
         if late and again:
             for one in late:
                 # What the second try cannot find out is for a later one.
@@ -182,25 +186,6 @@ class Salesforce:
                 plan.updates.append(Input(write.customer_id, values, found.id))
         return plan
 
-    def _accounts(self, writes: Sequence[CrmWrite]) -> _Plan:
-        # What we know of these rows is the id of an account, so contacts are not looked for by it.
-        plan, claimed, known = _Plan(), set[str](), self._lookup.locate(writes, ids=False)
-        for write in writes:
-            found = _without_ids(known, write)
-            account = found.account_id if found else None
-            if found is not None and found.key is not None and not self._is_ours(found, write):
-                plan.refused.append(_dead(write, "KEY_TAKEN", "The contact carries the key of another customer"))
-            elif account is None:
-                text = "No such contact, or one without an account; accounts are never made here"
-                plan.refused.append(_dead(write, "NO_RECORD", text))
-            elif account in claimed:
-                text = "Another customer of this batch belongs to the same account"
-                plan.refused.append(_dead(write, "DUPLICATE_ACCOUNT", text))
-            else:
-                claimed.add(account)
-                plan.updates.append(Input(write.customer_id, write.properties, account))
-        return plan
-
     def _refusal(self, write: CrmWrite, found: Found | None, *, claimed: bool) -> CrmReceipt | None:
         if found is not None and found.key is not None and not self._is_ours(found, write):
             return _dead(write, "KEY_TAKEN", "The contact carries the key of another customer")
@@ -223,13 +208,11 @@ class Salesforce:
         return found.key is not None and found.key.lower() == write.customer_id.lower()
 
 
-def _without_ids(known: Known, write: CrmWrite) -> Found | None:
-    return known.by_key.get(write.customer_id.lower()) or known.at(normal(write.email))
-
-
-def _unsupported(writes: Sequence[CrmWrite]) -> _Plan:
-    text = "Salesforce takes values on contacts and accounts only"
-    return _Plan(refused=[_dead(write, "UNSUPPORTED_TARGET", text) for write in writes])
+def _of_records(writes: Sequence[CrmWrite], target: Target) -> _Plan:
+    if target not in SOBJECTS:
+        text = "Salesforce takes values on contacts, accounts and opportunities only"
+        return _Plan(refused=[_dead(write, "UNSUPPORTED_TARGET", text) for write in writes])
+    return _Plan(updates=[Input(write.customer_id, write.properties, write.destination_id) for write in writes])
 
 
 def _any_acknowledged(receipts: dict[str, CrmReceipt]) -> bool:

@@ -15,7 +15,7 @@ from scoring_platform.destinations.protocol import CrmField, FieldKind, Target
 from scoring_platform.errors import PermanentError
 from scoring_platform.http.salesforce import Session
 
-SOBJECTS: Mapping[Target, str] = {"contact": "Contact", "account": "Account"}
+SOBJECTS: Mapping[Target, str] = {"contact": "Contact", "account": "Account", "deal": "Opportunity"}
 """Kinds of records that can be written."""
 
 Definition = Mapping[str, Any]
@@ -40,7 +40,7 @@ def problems(session: Session, fields: Sequence[CrmField]) -> list[str]:
         if target not in SOBJECTS:
             names = ", ".join(repr(field.name) for field in of_target)
             found.append(
-                f"Salesforce takes values on contact and account, not on {target}: change the target of {names}"
+                f"Salesforce takes values on contact, account and deal, not on {target}: change the target of {names}"
             )
             continue
         known = _known(session, SOBJECTS[target])

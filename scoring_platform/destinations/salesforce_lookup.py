@@ -37,7 +37,6 @@ class Found:
 
     id: str
     key: str | None
-    account_id: str | None
     email: str = field(default="", repr=False)
 
 
@@ -84,14 +83,13 @@ class Lookup:
         self._key = key
         self._scan_from = scan_from
 
-    def locate(self, writes: Sequence[CrmWrite], *, ids: bool = True) -> Known:
-        """Return the contacts that may be those of ``writes``; ``ids``: whether record ids are those of contacts."""
+    def locate(self, writes: Sequence[CrmWrite]) -> Known:
+        """Return the contacts that may be those of ``writes``."""
         known = Known()
         if len(writes) >= self._scan_from and self._scan_is_cheaper(len(writes)):
             self._scan(writes, known)
             return known
-        if ids:
-            self._ask("Id", [write.destination_id for write in writes if write.destination_id], known)
+        self._ask("Id", [write.destination_id for write in writes if write.destination_id], known)
         self._ask("Key", [one.customer_id for one in writes if not self._is_sure(one, known)], known)
         rest = [one for one in writes if known.of(one) is None]
         self._ask("Email", [normal(one.email) for one in rest if normal(one.email)], known)
@@ -103,10 +101,10 @@ class Lookup:
         self._ask("Email", list(emails), known)
         return known
 
-    def held(self, ids: Sequence[str], fields: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return what contacts hold in ``fields``, by the short form of their ids."""
+    def held(self, ids: Sequence[str], fields: Sequence[str], *, sobject: str) -> dict[str, dict[str, Any]]:
+        """Return what records hold in ``fields``, by the short form of their ids."""
         names = ", ".join(dict.fromkeys(("Id", *fields)))
-        start = f"SELECT {names} FROM Contact WHERE Id IN "  # noqa: S608 - fields of the configuration
+        start = f"SELECT {names} FROM {sobject} WHERE Id IN "  # noqa: S608 - fields of the configuration
         found: dict[str, dict[str, Any]] = {}
         for some in pieces(list(dict.fromkeys(ids)), MAX_QUERY - len(quote_plus(f"{start}()"))):
             for page in self._session.query(start + listed(some)):
@@ -153,15 +151,15 @@ class Lookup:
 
     @property
     def _select(self) -> str:
-        return f"SELECT Id, Email, AccountId, {self._key} FROM Contact"  # noqa: S608 - a field of the configuration
+        return f"SELECT Id, Email, {self._key} FROM Contact"  # noqa: S608 - a field of the configuration
 
     def _found(self, record: Record) -> Found:
-        given = {name: field_of(record, name) for name in ("Id", "Email", "AccountId", self._key)}
+        given = {name: field_of(record, name) for name in ("Id", "Email", self._key)}
         if not given["Id"]:
             msg = "salesforce answered a query for contacts with one that has no Id"
             raise PermanentError(msg)
         key = str(given[self._key]) if given[self._key] else None
-        return Found(str(given["Id"]), key, given["AccountId"], normal(given["Email"]))
+        return Found(str(given["Id"]), key, normal(given["Email"]))
 
 
 def pieces(values: Sequence[str], length: int) -> Iterator[list[str]]:

@@ -14,7 +14,7 @@ from typing import Literal
 import ibis
 import ibis.expr.types as ir
 
-from scoring_platform.config.crm import NPS, SCORE_DATE, SCORES, Rollout, Target
+from scoring_platform.config.crm import NPS, OF_RECORDS, SCORE_DATE, SCORES, Rollout, Target
 
 NUMBERS = frozenset({"total_score", "churn_risk", "clv_12m", "lead_score", "nps_score"})
 """Values that are numbers; the others are texts."""
@@ -77,18 +77,21 @@ def scores(scores: ir.Table, segments: ir.Table, profiles: ir.Table, *, labels: 
         labels: Segment code to its name where people read it.
 
     Returns:
-        customer_id, email, region, segment_code, ``config.crm.SCORES`` without the owner, and the segment's name as
-        JSON writes it.
+        customer_id, email, region, segment_code, precedence, ``config.crm.SCORES`` without the owner, and the
+        segment's name as JSON writes it. Of several customers of one record that with the lowest precedence, the most
+        valuable one, speaks for it.
     """
     joined = scores.join(segments.select("customer_id", segment_code=segments.segment), "customer_id")
     joined = joined.join(profiles.select("customer_id", "email", "region"), "customer_id")
     names = [(joined.segment_code == code, ibis.literal(name)) for code, name in labels.items()]
     quoted = [(joined.segment_code == code, ibis.literal(_quoted(name))) for code, name in labels.items()]
+    worth = [joined.clv_12m.desc(nulls_first=False), joined.total_score.desc(), joined.customer_id]
     return joined.select(
         "customer_id",
         "email",
         "region",
         "segment_code",
+        precedence=ibis.row_number().over(order_by=worth),
         total_score=(joined.total_score + ibis.literal("0.5").cast("decimal(5, 2)")).floor().cast("int64").cast(str),
         rfm_code=joined.rfm_code.fill_null(""),
         segment=ibis.cases(*names, else_=joined.segment_code),
@@ -109,12 +112,13 @@ def answers(responses: ir.Table, profiles: ir.Table, segments: ir.Table) -> ir.T
         segments: customer_segments of the day.
 
     Returns:
-        customer_id, email, region, segment_code, and ``config.crm.NPS``, of everyone who has answered.
+        customer_id, email, region, segment_code, precedence (the latest answer has the lowest), and ``config.crm.NPS``,
+        of everyone who has answered.
     """
     scored = responses.filter(responses.customer_id.notnull() & responses.nps_score.notnull())
     order = [ibis.desc(scored.survey_date), ibis.desc(scored.revision), scored.source, scored.response_id]
     ranked = scored.mutate(_rank=ibis.row_number().over(group_by="customer_id", order_by=order))
-    latest = ranked.filter(ranked._rank == 0).select("customer_id", "nps_score", "nps_segment", "themes")
+    latest = ranked.filter(ranked._rank == 0).select("customer_id", "survey_date", "nps_score", "nps_segment", "themes")
     joined = latest.join(profiles.select("customer_id", "email", "region"), "customer_id")
     joined = joined.join(segments.select("customer_id", segment_code=segments.segment), "customer_id")
     return joined.select(
@@ -122,6 +126,7 @@ def answers(responses: ir.Table, profiles: ir.Table, segments: ir.Table) -> ir.T
         "email",
         "region",
         "segment_code",
+        precedence=ibis.row_number().over(order_by=[joined.survey_date.desc(), joined.customer_id]),
         nps_score=joined.nps_score.cast(str),
         nps_segment=joined.nps_segment,
         nps_themes=joined.themes.sort().join(THEMES_BETWEEN).fill_null(""),
@@ -145,16 +150,17 @@ def plan(wanted: ir.Table, acknowledged: ir.Table, to: Recipient) -> ir.Table:
     """Return one row per customer whose record should be written.
 
     Args:
-        wanted: customer_id, email and the values as text, empty where there is nothing.
-        acknowledged: customer_id, ``known`` (the record exists), ``dead_payload`` (a refused payload, else null) and
-            ``had_<value>`` as last acknowledged (null when never).
+        wanted: customer_id, email and the values as text, empty where there is nothing; for accounts and deals with
+            ``record_id``, of each record one row.
+        acknowledged: customer_id, ``record_id`` (what the payloads were about), ``known`` (the record exists; of
+            several customers of an account or a deal it is known of one), ``dead_payload`` (a refused payload, else
+            null) and ``had_<value>`` as last acknowledged (null when never).
         to: Where it goes; ``score_date`` in ``wanted`` is the day that is written with every change.
 
     Returns:
         Columns of crm_sync_plan, and email.
     """
-    joined = wanted.left_join(acknowledged, "customer_id")
-    joined = joined.select([name for name in joined.columns if not name.endswith("_right")])
+    joined = _beside(wanted, acknowledged) if to.target in OF_RECORDS else _of_contact(wanted, acknowledged)
     values = [value for value in STREAMS[to.stream] if value in to.fields]
     differs = {value: _differs(joined, value, to.dead_bands.get(value, DeadBand())) for value in values}
     marked = joined.mutate(**{f"new_{value}": change for value, change in differs.items()})
@@ -179,13 +185,32 @@ def plan(wanted: ir.Table, acknowledged: ir.Table, to: Recipient) -> ir.Table:
         operation=operation,
         changed_fields=rows.names.split(","),
         payload=rows.payload,
+        record_id=rows.record_id,
         email=rows.email,
     )
 
 
+def _of_contact(wanted: ir.Table, acknowledged: ir.Table) -> ir.Table:
+    joined = wanted.left_join(acknowledged, "customer_id")
+    named = joined.select([name for name in joined.columns if not name.endswith("_right")])
+    return named.mutate(record_id=ibis.null(str), unseen=False)
+
+
+def _beside(wanted: ir.Table, acknowledged: ir.Table) -> ir.Table:
+    """Put beside each record what it acknowledged last, whoever wrote it, and what it refused of its speaker."""
+    refused = acknowledged.select("customer_id", "record_id", "dead_payload")
+    had = acknowledged.filter(acknowledged.known).drop("customer_id", "dead_payload")
+    joined = wanted.left_join(had, "record_id")
+    joined = joined.select([name for name in joined.columns if not name.endswith("_right")])
+    joined = joined.left_join(refused, ["customer_id", "record_id"])
+    named = joined.select([name for name in joined.columns if not name.endswith("_right")])
+    # Somebody else may have spoken for a record of which nothing is known: empty values are written there, too.
+    return named.mutate(unseen=named.known.isnull(), known=True)
+
+
 def _differs(joined: ir.Table, value: str, band: DeadBand) -> ir.BooleanValue:
     now, before = joined[value], joined[f"had_{value}"]
-    changed = now != before.fill_null("")
+    changed = (now != before.fill_null("")) | joined.unseen
     if value not in NUMBERS:
         return changed
     old, new = before.nullif("").cast("float64"), now.nullif("").cast("float64")

@@ -11,9 +11,10 @@ calls that ignore a 429 end in a block, which comes as a 403 with a web page.
 from __future__ import annotations
 
 import base64
+import math
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
+from threading import Lock, local
 from typing import Any, Literal
 
 import httpx
@@ -21,7 +22,7 @@ import httpx
 from scoring_platform.errors import BudgetExhaustedError
 from scoring_platform.http.auth import HeaderAuth, Token, TokenAuth, refused_grant, request_token
 from scoring_platform.http.client import OK, Answer, ApiClient
-from scoring_platform.http.limits import RateLimit
+from scoring_platform.http.limits import Memory, OwnMemory, State, Window
 from scoring_platform.http.verdict import Verdict, is_html, retry_after, vendor_words
 
 Credentials = Literal["api_token", "oauth"]
@@ -40,62 +41,30 @@ BLOCKED_SECONDS = 30.0
 OAUTH_HOST = "https://oauth.pipedrive.com"
 PAGE_SIZE = 500
 
-_LONGER = 1.1
-"""Our window against theirs: a call may reach them a little sooner than the one before it did."""
+_DAY = "day"
+_TOLD_EVERY = 1.0
+_FRESH_SECONDS = 60.0
+"""For so long a process believes what another one was told of the day's tokens."""
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-class Burst(RateLimit):
+class Burst(Window):
     """No more than ``calls`` in any ``per`` seconds, as long as their number holds that Pipedrive tells.
 
     Args:
         calls: Calls per window until told otherwise.
         per: Length of the window in seconds.
-        clock: Seconds, never going back.
-        sleep: How to wait.
+        details: As ``Window`` takes them.
     """
 
-    def __init__(
-        self,
-        calls: int,
-        per: float = WINDOW_SECONDS,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        super().__init__(calls, per, clock=clock, sleep=sleep)
-        self._calls = calls
-        self._per = per * _LONGER
-        self._sent: deque[float] = deque()
-        self._held_until = clock()
+    def __init__(self, calls: int, per: float = WINDOW_SECONDS, **details: Any) -> None:
+        super().__init__(calls, per, **details)
 
-    def take(self) -> float:
-        """Take one call, waiting for it when the window is full; return the seconds waited."""
-        waited = 0.0
-        with self._lock:
-            while (wait := self._wait()) > 0:
-                self._sleep(wait)
-                waited += wait
-            self._sent.append(self._clock())
-        return waited
-
-    def note(self, headers: Mapping[str, str]) -> None:
-        """Learn from an answer how many calls a window has, and wait for its end when others have used it up."""
-        limit, left = _number(headers.get("x-ratelimit-limit")), _number(headers.get("x-ratelimit-remaining"))
-        if limit:
-            self._calls = limit
-        reset = _number(headers.get("x-ratelimit-reset"))
-        if left == 0 and reset is not None:
-            self._held_until = self._clock() + reset
-
-    def _wait(self) -> float:
-        now = self._clock()
-        while self._sent and self._sent[0] <= now - self._per:
-            self._sent.popleft()
-        if now < self._held_until:
-            return self._held_until - now
-        return 0.0 if len(self._sent) < self._calls else self._sent[0] + self._per - now
+    def note(self, headers: Mapping[str, str], *, refused: bool = False) -> None:
+        """Learn from an answer; a ``refused`` call tells for how long nobody is to call."""
+        told = {name: _number(headers.get(f"x-ratelimit-{name}")) for name in ("limit", "remaining", "reset")}
+        self.learn(calls=told["limit"], remaining=told["remaining"], wait=told["reset"] if refused else None)
 
 
 class Budget:
@@ -103,18 +72,29 @@ class Budget:
 
     Args:
         reserve: Tokens that are left to others.
+        memory: Where it is kept what was told, to share it with others.
     """
 
-    def __init__(self, reserve: int = 0) -> None:
+    def __init__(self, reserve: int = 0, memory: Memory | None = None) -> None:
         self._reserve = reserve
+        self._memory = memory or OwnMemory()
+        self._lock = Lock()
+        self._mine = local()
+        self._on_their_way = 0
+        self._told_at = -math.inf
         self.left: int | None = None
         self.limit: int | None = None
 
     def note(self, headers: Mapping[str, str]) -> None:
-        """Learn from an answer; now and then Pipedrive does not tell."""
-        left = _number(headers.get("x-daily-ratelimit-token-remaining"))
-        self.left = self.left if left is None else left
-        self.limit = _number(headers.get("x-daily-ratelimit-token-limit")) or self.limit
+        """Learn from the answer to this thread's call; now and then Pipedrive does not tell."""
+        left, limit = (_number(headers.get(f"x-daily-ratelimit-token-{name}")) for name in ("remaining", "limit"))
+        with self._lock:
+            self._arrive()
+            self.limit = limit or self.limit
+            if left is not None:
+                # What other threads have asked for meanwhile may not be in it yet.
+                self.left = left - self._on_their_way
+                self._tell()
 
     def spend(self, cost: int) -> None:
         """Count a call before it is made.
@@ -122,16 +102,41 @@ class Budget:
         Raises:
             BudgetExhaustedError: It would take more than may be taken.
         """
-        if self.left is None:
-            return
-        if self.left - cost < self._reserve:
-            kept = f", and {self._reserve} are kept for others" if self._reserve else ""
-            msg = (
-                f"pipedrive has {max(self.left, 0)} tokens left of today's{kept}. "
-                "The daily allowance is used up; run again after its reset, at midnight of Pipedrive's server"
-            )
-            raise BudgetExhaustedError(msg)
-        self.left -= cost
+        with self._lock:
+            self._arrive()
+            if self.left is None:
+                self.left = self._memory.change(_DAY, _lately)
+            if self.left is None:
+                return
+            if self.left - cost < self._reserve:
+                raise BudgetExhaustedError(self._spent(self.left))
+            self.left -= cost
+            self._on_their_way += cost
+            self._mine.cost = cost
+
+    def _arrive(self) -> None:
+        """The last call of this thread is no longer on its way."""
+        self._on_their_way -= getattr(self._mine, "cost", 0)
+        self._mine.cost = 0
+
+    def _spent(self, left: int) -> str:
+        kept = f", and {self._reserve} are kept for others" if self._reserve else ""
+        return (
+            f"pipedrive has {max(left, 0)} tokens left of today's{kept}. "
+            "The daily allowance is used up; run again after its reset, at midnight of Pipedrive's server"
+        )
+
+    def _tell(self) -> None:
+        """Let others know, now and then: answers to their own calls tell them too."""
+        now = time.monotonic()
+        if now - self._told_at >= _TOLD_EVERY or (self.left or 0) - self._reserve < OLD_LIST:
+            self._told_at = now
+            self._memory.change(_DAY, lambda state, at: state.update({"left": self.left, "at": at}))
+
+
+def _lately(state: State, now: float) -> int | None:
+    """Return the tokens that were left a moment ago; what is older may be of yesterday, and a call tells anew."""
+    return state["left"] if 0 <= now - state.get("at", -math.inf) < _FRESH_SECONDS else None
 
 
 class PipedriveApi:
@@ -147,10 +152,23 @@ class PipedriveApi:
         timeout: float = 30.0,
         attempts: int = 5,
         reserve: int = 0,
+        memory: Memory | None = None,
     ) -> None:
-        """Use the company at ``endpoint``; ``credential`` is asked with the first call."""
-        self.budget = Budget(reserve)
-        self._burst, self._searching = Burst(SMALLEST_BURST), Burst(SEARCH_BURST)
+        """Use the company at ``endpoint``; ``credential`` is asked with the first call.
+
+        Args:
+            endpoint: Where the API answers.
+            credential: Gives ``api_token``, or the three secrets of an OAuth app.
+            auth: Which of the two.
+            oauth_endpoint: Where access tokens are given out.
+            timeout: Seconds to wait for an answer.
+            attempts: Tries per call.
+            reserve: Tokens of the day that are left to others.
+            memory: Where limits are counted, to share them with others.
+        """
+        self.budget = Budget(reserve, memory)
+        self._burst = Burst(SMALLEST_BURST, memory=memory)
+        self._searching = Burst(SEARCH_BURST, name="searches", memory=memory)
         signed, secrets = _auth(auth, credential, oauth_endpoint or _token_host(endpoint))
 
         def client(rate: Burst) -> ApiClient:
@@ -201,7 +219,8 @@ class PipedriveApi:
 
     def _judge(self, response: httpx.Response) -> Verdict | None:
         self.budget.note(response.headers)
-        (self._searching if response.request.url.path.endswith("/search") else self._burst).note(response.headers)
+        burst = self._searching if response.request.url.path.endswith("/search") else self._burst
+        burst.note(response.headers, refused=response.status_code == httpx.codes.TOO_MANY_REQUESTS)
         return classify(response)
 
 

@@ -16,7 +16,8 @@ from scoring_platform.ledger.store import Ledger
 
 def acquire_lease(ledger: Ledger, name: str, *, holder: str, ttl: timedelta, now: datetime) -> bool:
     """Take or renew the lease ``name`` for ``holder`` until ``now + ttl``; False while another holds it."""
-    free = or_(LEASES.c.holder == holder, LEASES.c.expires_at <= now)
+    # None reaches that far into the future unless the clock was set back since.
+    free = or_(LEASES.c.holder == holder, LEASES.c.expires_at <= now, LEASES.c.expires_at > now + 2 * ttl)
     taken = update(LEASES).where(LEASES.c.name == name, free).values(holder=holder, expires_at=now + ttl)
     with ledger.writing() as connection:
         if connection.execute(taken).rowcount:

@@ -7,7 +7,7 @@ send (``domain``), sending it (``destinations``).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal, cast
 
@@ -28,6 +28,11 @@ class Scope:
     crm: str
     stream: str
     target: str = "contact"
+
+    @property
+    def of_records(self) -> bool:
+        """Whether what is known is known of records that pass from one customer to another."""
+        return self.target in ("account", "deal")
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,11 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one write came to; ``values`` are the fields that were sent."""
+    """What one write came to; ``values`` are the fields that were sent.
+
+    An account or a deal may have been written for another customer before: ``holder`` is that one's receipt, and what
+    it tells of the record passes to ``customer_id`` with an acknowledgement.
+    """
 
     customer_id: str
     status: ReceiptStatus
@@ -77,6 +86,7 @@ class Outcome:
     error_text: str | None = None
     run_id: str | None = None
     config_version: str | None = None
+    holder: Receipt | None = None
 
 
 def read_receipts(ledger: Ledger, scope: Scope, customer_ids: Sequence[str] | None = None) -> dict[str, Receipt]:
@@ -127,9 +137,16 @@ def record_outcomes(ledger: Ledger, scope: Scope, outcomes: Sequence[Outcome], *
         known = _stored(connection, scope, [outcome.customer_id for outcome in outcomes])
         # Folded one by one: a batch may hold two outcomes of one customer.
         for outcome in outcomes:
-            known[outcome.customer_id] = _after(known.get(outcome.customer_id), outcome, now=now)
+            before = known.get(outcome.customer_id)
+            if scope.of_records:
+                before = _of_record(outcome, before)
+            known[outcome.customer_id] = _after(before, outcome, now=now)
         changed = dict.fromkeys(outcome.customer_id for outcome in outcomes)
         upsert(connection, RECEIPTS, [_row(scope, known[customer_id]) for customer_id in changed])
+        for outcome in outcomes:
+            if outcome.holder is not None and outcome.status == "acknowledged":
+                mine = and_(_within(scope), RECEIPTS.c.customer_id == outcome.holder.customer_id)
+                connection.execute(delete(RECEIPTS).where(mine, RECEIPTS.c.destination_id == outcome.destination_id))
 
 
 def keep_receipts(ledger: Ledger, scope: Scope, receipts: Sequence[Receipt]) -> None:
@@ -146,6 +163,14 @@ def forget_receipts(ledger: Ledger, customer_ids: Sequence[str]) -> int:
         for some in chunks(customer_ids):
             removed += connection.execute(delete(RECEIPTS).where(RECEIPTS.c.customer_id.in_(some))).rowcount
     return removed
+
+
+def _of_record(outcome: Outcome, before: Receipt | None) -> Receipt | None:
+    """Return what was known before of the record that an outcome is about; what is known of another does not count."""
+    same = before if before and before.destination_id == outcome.destination_id else None
+    if outcome.holder is None or outcome.status != "acknowledged":
+        return same
+    return replace(same or outcome.holder, acknowledged=outcome.holder.acknowledged)
 
 
 def _after(before: Receipt | None, outcome: Outcome, *, now: datetime) -> Receipt:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Number of the layout below. An earlier one is brought up to it: layouts only gain tables, and columns that may be
 empty. A later one is refused."""
 
@@ -155,6 +155,24 @@ LEASES = Table(
     Column("name", String(255), primary_key=True),
     Column("holder", String(255), nullable=False),
     Column("expires_at", UtcInstant, nullable=False),
+)
+
+WAITING = Table(
+    "waiting",
+    METADATA,
+    Column("name", String(255), primary_key=True),
+    Column("holder", String(255), primary_key=True),
+    Column("rank", Integer, nullable=False),
+    Column("since", UtcInstant, nullable=False),
+    Column("expires_at", UtcInstant, nullable=False),
+)
+
+RATES = Table(
+    "rates",
+    METADATA,
+    Column("name", String(255), primary_key=True),
+    Column("state", JSON, nullable=False),
+    Column("changed_at", UtcInstant, nullable=False),
 )
 
 MODELS = Table(

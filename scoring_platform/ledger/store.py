@@ -1,7 +1,7 @@
 """The ledger: what must survive a crash in the middle of a run.
 
 Belongs here: the database, its durability settings, transactions, and the upsert every subject uses. Does not belong
-here: what is recorded (``receipts``, ``deliveries``, ``extracts``, ``alerts``, ``leases``).
+here: what is recorded (``receipts``, ``deliveries``, ``extracts``, ``alerts``, ``leases``, ``rates``).
 """
 
 from __future__ import annotations
@@ -84,9 +84,17 @@ class Ledger:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Give a connection whose changes are all kept, on disk, or none; one writer at a time on SQLite."""
-        with self._opened().connect().execution_options(ledger_writes=True) as connection, connection.begin():
+    def writing(self, *, durable: bool = True) -> Iterator[Connection]:
+        """Give a connection whose changes are all kept, or none; one writer at a time on SQLite.
+
+        Args:
+            durable: Whether they are on disk at the end. Otherwise the last ones may be lost in a power cut, though not
+                when this process dies, and nobody waits for the disk.
+        """
+        options = {"ledger_writes": True, "ledger_durable": durable}
+        with self._opened().connect().execution_options(**options) as connection, connection.begin():
+            if not durable and connection.dialect.name == "postgresql":
+                connection.execute(text("SET LOCAL synchronous_commit TO OFF"))
             yield connection
 
     def _opened(self) -> Engine:
@@ -151,14 +159,14 @@ def _durable(connection: sqlite3.Connection, record: object) -> None:
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
     connection.execute("PRAGMA journal_mode=WAL")
-    # FULL: a committed receipt survives a power cut. Under WAL, NORMAL could lose the last ones.
-    connection.execute("PRAGMA synchronous=FULL")
 
 
 def _begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    # FULL: a committed receipt survives a power cut. Under WAL, NORMAL could lose the last ones.
+    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get('ledger_durable', True) else 'NORMAL'}")
     # IMMEDIATE waits for the other writer at the start; a deferred transaction that reads, then writes, is refused.
-    writes = connection.get_execution_options().get("ledger_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("ledger_writes", False) else "BEGIN DEFERRED")
 
 
 def _prepare(engine: Engine, shown: str) -> None:

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from statistics import median
 
+import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.config.crm import Brakes
-from scoring_platform.ledger.receipts import Scope, count_receipts
+from scoring_platform.ledger.receipts import Scope, count_receipts, iter_receipts
 from scoring_platform.pipeline.crm_plan import PLAN, TEXTS_ONLY
+from scoring_platform.pipeline.crm_records import holders
 from scoring_platform.pipeline.step import Step
 
 _DAYS = 35
@@ -73,8 +75,16 @@ def _shrunk(step: Step, rules: Brakes) -> str:
 def _blanked(step: Step, planned: ir.Table, scope: Scope, rules: Brakes) -> str:
     empty = '": ""' if scope.crm in TEXTS_ONLY else '": null'
     known = count_receipts(step.ledger, scope, "acknowledged")
-    emptied = _count(planned.filter((planned.operation == "update") & planned.payload.contains(empty)))
-    if known < _FEWEST_ROWS or emptied <= rules.blank_share * known:
+    if known < _FEWEST_ROWS:
+        return ""
+    blank = planned.filter((planned.operation == "update") & planned.payload.contains(empty))
+    if scope.of_records:
+        # What an account or a deal shows before it is written first is not ours, and no loss.
+        ours = [{"record_id": record} for record in holders(iter_receipts(step.ledger, scope))]
+        shown = step.engine.materialise(ibis.memtable(ours, schema=ibis.schema({"record_id": "string"})))
+        blank = blank.semi_join(shown, "record_id")
+    emptied = _count(blank)
+    if emptied <= rules.blank_share * known:
         return ""
     return f"fields of {emptied:,} of {known:,} customers would be emptied (crm.brakes.blank_share)"
 
@@ -84,7 +94,7 @@ def _unusual(step: Step, scope: Scope, rows: int, rules: Brakes) -> str:
     known = count_receipts(step.ledger, scope, "acknowledged")
     if known < _FEWEST_ROWS or rows <= rules.usual_share * known:
         return ""
-    usual = _usual(step, scope)
+    usual = _usual(step, scope, known=known)
     if usual is None or rows / known <= rules.usual_factor * usual:
         return ""
     return (
@@ -93,7 +103,7 @@ def _unusual(step: Step, scope: Scope, rows: int, rules: Brakes) -> str:
     )
 
 
-def _usual(step: Step, scope: Scope) -> float | None:
+def _usual(step: Step, scope: Scope, *, known: int) -> float | None:
     """Return the usual share of changed customers on days like the step's; None where too little is known.
 
     Once a month cut-offs move: such a day is compared with the last of its kind.
@@ -107,7 +117,8 @@ def _usual(step: Step, scope: Scope) -> float | None:
     planned = _written(step.read(PLAN, days), scope).filter(lambda rows: rows.operation == "update")
     counts = planned.group_by("as_of").aggregate(n=planned.count()).to_pyarrow().to_pydict()
     found = dict(zip(counts["as_of"], counts["n"], strict=True))
-    shares = [found.get(day, 0) / max(_customers(step, day), 1) for day in days]
+    # Accounts and deals are fewer than customers: their days are compared by what is known of them now.
+    shares = [found.get(day, 0) / max(known if scope.of_records else _customers(step, day), 1) for day in days]
     return float(shares[-1] if monthly else median(shares))
 
 

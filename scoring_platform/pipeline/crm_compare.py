@@ -48,12 +48,13 @@ def compare(step: Step, crm: Crm, *, policy: Policy = "report") -> Iterator[Devi
         policy: What follows.
     """
     for scope in scopes(step, crm.name):
-        if scope.target != "contact":
+        if scope.target == "note":
             continue
         known = [one for one in iter_receipts(step.ledger, scope) if one.destination_id and one.acknowledged]
         for some in (known[start : start + _AT_ONCE] for start in range(0, len(known), _AT_ONCE)):
             fields = sorted({name for one in some for name in one.acknowledged})
-            held = crm.held({one.customer_id: str(one.destination_id) for one in some}, fields)
+            records = {one.customer_id: str(one.destination_id) for one in some}
+            held = crm.held(records, fields, target=scope.target)  # type: ignore[arg-type]
             changed = []
             for receipt in some:
                 found = list(_deviations(scope, receipt, held.get(receipt.customer_id)))

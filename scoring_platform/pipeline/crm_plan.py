@@ -17,10 +17,12 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from scoring_platform.config.crm import CrmDestination, Target
+from scoring_platform.config.crm import OF_RECORDS, CrmDestination, Target
 from scoring_platform.domain import crm_plan as domain
 from scoring_platform.domain.crm_plan import DeadBand, Recipient
+from scoring_platform.domain.crm_records import spoken_for
 from scoring_platform.ledger.receipts import Receipt, Scope, Value, iter_receipts, read_receipts
+from scoring_platform.pipeline import crm_records
 from scoring_platform.pipeline.routing import owners
 from scoring_platform.pipeline.step import Step
 
@@ -29,6 +31,7 @@ TEXTS_ONLY = frozenset({"hubspot"})
 """CRMs that take every value as text and clear a field by the empty one."""
 
 _KEY = ("crm", "stream", "target", "customer_id")
+_RECORD = ("crm", "stream", "target", "record_id")
 
 
 def crm_sync_plan(step: Step, crms: Sequence[str], streams: Collection[str] = tuple(domain.STREAMS)) -> ir.Table:
@@ -43,7 +46,8 @@ def crm_sync_plan(step: Step, crms: Sequence[str], streams: Collection[str] = tu
         before.filter(before.operation != "skip"), [*_KEY, "payload"]
     )
     fresh = fresh.anti_join(refused, _KEY)
-    rest = before.anti_join(fresh, _KEY)
+    # Of a record that several customers share there is one row: that of who speaks for it now.
+    rest = before.anti_join(fresh, _KEY).anti_join(fresh.filter(fresh.record_id.notnull()), _RECORD)
     kept = ibis.union(rest.semi_join(refused, _KEY), rest.anti_join(refused, _KEY).semi_join(_done(step, rest), _KEY))
     return ibis.union(fresh, kept)
 
@@ -117,9 +121,14 @@ def _fresh(step: Step, crms: Sequence[str], streams: Collection[str], columns: S
     """Give what is to be written, stream by stream, in the columns of the plan."""
     wanted = {stream: step.engine.materialise(_wanted(step, stream)) for stream in streams} if crms else {}
     for crm in crms:
+        whose: dict[str, ir.Table] = {}
         for scope in scopes(step, crm, streams):
-            to = recipient(step, scope)
-            planned = domain.plan(wanted[scope.stream], _acknowledged(step, scope, to), to)
+            to, rows = recipient(step, scope), wanted[scope.stream]
+            if scope.target in OF_RECORDS:
+                if scope.target not in whose:
+                    whose[scope.target] = step.engine.materialise(crm_records.of_customers(step, scope))
+                rows = step.engine.materialise(spoken_for(rows, whose[scope.target]))
+            planned = domain.plan(domain.rolled_out(rows, step.config.crm.rollout), _acknowledged(step, scope, to), to)
             yield planned.mutate(as_of=ibis.literal(step.last)).select(columns)
 
 
@@ -134,12 +143,17 @@ def _wanted(step: Step, stream: str) -> ir.Table:
         rows = domain.scores(scored, segments, profiles, labels=labels)
         rows = rows.inner_join(owners(step), "customer_id")
         rows = rows.mutate(score_date=ibis.literal(step.last.isoformat()))
-    return domain.rolled_out(rows, step.config.crm.rollout)
+    return rows
 
 
 def _acknowledged(step: Step, scope: Scope, to: Recipient) -> ir.Table:
-    rows = [_acknowledged_row(receipt, to) for receipt in iter_receipts(step.ledger, scope)]
-    kinds = {"customer_id": "string", "known": "boolean", "dead_payload": "string"}
+    kinds = {"customer_id": "string", "record_id": "string", "known": "boolean", "dead_payload": "string"}
+    if scope.target in OF_RECORDS:
+        receipts = read_receipts(step.ledger, scope)
+        telling = {one.customer_id for one in crm_records.holders(receipts.values()).values()}
+        rows = [{**_acknowledged_row(one, to), "known": one.customer_id in telling} for one in receipts.values()]
+    else:
+        rows = [_acknowledged_row(receipt, to) for receipt in iter_receipts(step.ledger, scope)]
     kinds |= {f"had_{value}": "string" for value in to.fields}
     return step.engine.materialise(ibis.memtable(rows, schema=ibis.schema(kinds)))
 
@@ -148,6 +162,7 @@ def _acknowledged_row(receipt: Receipt, to: Recipient) -> dict[str, Any]:
     has = {name.lower(): value for name, value in receipt.acknowledged.items()}
     return {
         "customer_id": receipt.customer_id,
+        "record_id": receipt.destination_id,
         "known": receipt.destination_id is not None,
         "dead_payload": receipt.payload_hash if receipt.status == "dead" else None,
         **{f"had_{value}": as_text(has.get(name.lower())) for value, name in to.fields.items()},
@@ -169,7 +184,7 @@ def _done(step: Step, planned: ir.Table) -> ir.Table:
         scope = Scope(row["crm"], row["stream"], row["target"])
         if scope not in receipts:
             receipts[scope] = read_receipts(step.ledger, scope)
-        receipt = receipts[scope].get(row["customer_id"])
+        receipt = crm_records.about(receipts[scope].get(row["customer_id"]), row["record_id"])
         known = getattr(step.config.destinations, scope.crm, None) is not None
         dated = date_field(step, scope) if known else None
         if receipt and is_acknowledged(receipt, json.loads(row["payload"]), dated):

@@ -10,13 +10,11 @@ Belongs here: batches, leases, receipts. Does not belong here: the plan (``crm_p
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -26,18 +24,14 @@ import ibis.expr.types as ir
 from scoring_platform.destinations.protocol import Crm, CrmReceipt, CrmWrite, Value
 from scoring_platform.domain.crm_plan import STREAMS
 from scoring_platform.errors import SourceError
-from scoring_platform.ledger.leases import acquire_lease, release_lease
 from scoring_platform.ledger.receipts import Outcome, Receipt, Scope, count_receipts, read_receipts, record_outcomes
-from scoring_platform.pipeline import brakes
+from scoring_platform.ledger.turns import turn
+from scoring_platform.pipeline import brakes, crm_records
 from scoring_platform.pipeline.crm_plan import PLAN, date_field, is_acknowledged, payload_hash, scopes
 from scoring_platform.pipeline.step import Step
 
 SYNC = "crm_sync"
 
-_LEASE = timedelta(minutes=1)
-"""After this a lease is free again, should its holder have died; a batch takes seconds."""
-
-_POLL_SECONDS = 0.05
 _TOLD = ("status", "error_code", "error_text", "attempt", "acknowledged_at", "run_id", "config_version")
 
 
@@ -87,6 +81,15 @@ def apply_plan(
     return Applied(counts, "; ".join(words), held)
 
 
+@dataclass(frozen=True)
+class _Due:
+    """A row on its way: what is written, the name of its content, and who the record was written for before."""
+
+    write: CrmWrite
+    digest: str
+    holder: Receipt | None = None
+
+
 class _Sync:
     """One stream on its way to one CRM."""
 
@@ -107,7 +110,7 @@ class _Sync:
             if not rows:
                 return
             with self._turn():
-                receipts = self._crm.apply([write for write, _ in rows])
+                receipts = self._crm.apply([one.write for one in rows])
                 self._record(rows, receipts)
             yield receipts
             sent, refused = sent + len(rows), refused + sum(receipt.status == "dead" for receipt in receipts)
@@ -115,35 +118,30 @@ class _Sync:
                 self.stopped = f"stopped after {sent:,} rows, of which {refused:,} were refused: {_commonest(receipts)}"
                 return
 
-    def _record(self, rows: Sequence[tuple[CrmWrite, str]], receipts: Sequence[CrmReceipt]) -> None:
+    def _record(self, rows: Sequence[_Due], receipts: Sequence[CrmReceipt]) -> None:
         step = self._step
         outcomes = [
             Outcome(
                 customer_id=receipt.customer_id,
                 status=receipt.status,
                 as_of=step.last,
-                payload_hash=digest,
-                values=write.properties,
-                destination_id=receipt.destination_id,
+                payload_hash=due.digest,
+                values=due.write.properties,
+                destination_id=due.write.destination_id if self._scope.of_records else receipt.destination_id,
                 error_code=receipt.error_code,
                 error_text=receipt.error_text,
                 run_id=step.run_id,
                 config_version=step.settings.config_version,
+                holder=due.holder,
             )
-            for (write, digest), receipt in zip(rows, receipts, strict=True)
+            for due, receipt in zip(rows, receipts, strict=True)
         ]
         record_outcomes(step.ledger, self._scope, outcomes, now=step.now)
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Hold the CRM's lease for one batch."""
-        name, ledger = f"crm:{self._crm.name}", self._step.ledger
-        while not acquire_lease(ledger, name, holder=self._holder, ttl=_LEASE, now=datetime.now(UTC)):
-            time.sleep(_POLL_SECONDS)
-        try:
-            yield
-        finally:
-            release_lease(ledger, name, holder=self._holder)
+    def _turn(self) -> AbstractContextManager[None]:
+        """Hold the CRM's lease for one batch; of two streams that wait the earlier one is next."""
+        rank = list(STREAMS).index(self._scope.stream)
+        return turn(self._step.ledger, f"crm:{self._crm.name}", holder=self._holder, rank=rank)
 
 
 def _commonest(receipts: Sequence[CrmReceipt]) -> str:
@@ -151,21 +149,26 @@ def _commonest(receipts: Sequence[CrmReceipt]) -> str:
     return refused.most_common(1)[0][0] if refused else "see crm_sync"
 
 
-def _open_rows(step: Step, scope: Scope) -> Iterator[tuple[CrmWrite, str]]:
+def _open_rows(step: Step, scope: Scope) -> Iterator[_Due]:
     plan = step.read(PLAN, step.days)
     emails = step.read("customer_profiles", step.days).select("customer_id", "email")
     mine = (plan.crm == scope.crm) & (plan.stream == scope.stream) & (plan.target == scope.target)
     due = plan.filter(mine & (plan.operation != "skip"))
-    rows = due.left_join(emails, "customer_id").select("customer_id", "payload", "email").order_by("customer_id")
+    rows = due.left_join(emails, "customer_id").select("customer_id", "record_id", "payload", "email")
     receipts, dated = read_receipts(step.ledger, scope), date_field(step, scope)
-    for row in rows.to_pyarrow().to_pylist():
-        properties: dict[str, Value] = json.loads(row["payload"])
-        receipt = receipts.get(row["customer_id"])
+    holders = crm_records.holders(receipts.values()) if scope.of_records else {}
+    for row in rows.order_by("customer_id").to_pyarrow().to_pylist():
+        customer, record, properties = row["customer_id"], row["record_id"], json.loads(row["payload"])
+        receipt = crm_records.about(receipts.get(customer), record)
         digest = payload_hash(properties, dated)
         if receipt and (is_acknowledged(receipt, properties, dated) or _is_refused(receipt, digest)):
             continue
-        known = receipt.destination_id if receipt else None
-        yield CrmWrite(row["customer_id"], row["email"], known, properties, scope.target), digest  # type: ignore[arg-type]
+        known = record or (receipt.destination_id if receipt else None)
+        # Accounts and deals are written by their ids alone.
+        email = None if scope.of_records else row["email"]
+        holder = holders.get(record) if record else None
+        other = holder if holder is not None and holder.customer_id != customer else None
+        yield _Due(CrmWrite(customer, email, known, properties, scope.target), digest, other)  # type: ignore[arg-type]
 
 
 def _is_refused(receipt: Receipt, digest: str) -> bool:
@@ -180,7 +183,7 @@ def crm_sync(step: Step, held: Mapping[Scope, str] | None = None) -> ir.Table:
         held: Why nothing, or nothing more, of a stream was sent (``Applied``).
     """
     plan = step.read(PLAN, step.days)
-    planned = plan.filter(plan.operation != "skip").select("crm", "stream", "target", "customer_id", "payload")
+    planned = plan.filter(plan.operation != "skip").drop("operation", "changed_fields")
     known: dict[Scope, dict[str, Receipt]] = {}
     reasons = dict(held or {})
     rows = []
@@ -188,7 +191,8 @@ def crm_sync(step: Step, held: Mapping[Scope, str] | None = None) -> ir.Table:
         scope = Scope(row["crm"], row["stream"], row["target"])
         if scope not in known:
             known[scope] = read_receipts(step.ledger, scope)
-        receipt = _about(known[scope].get(row["customer_id"]), json.loads(row["payload"]), date_field(step, scope))
+        receipt = crm_records.about(known[scope].get(row["customer_id"]), row["record_id"])
+        receipt = _about(receipt, json.loads(row["payload"]), date_field(step, scope))
         reason = reasons.get(scope) or reasons.get(Scope(scope.crm, ""))
         rows.append({"as_of": step.last, **_sync_row(row, receipt, reason)})
     kinds = dict(step.read(SYNC, []).schema().items())

@@ -1,4 +1,4 @@
-"""What sales people do in the sandbox CRM by themselves: contacts they had, owners, lifecycle stages, opt-outs, deals.
+"""What sales people do in the sandbox CRM by themselves: contacts, companies, owners, stages, opt-outs, deals.
 
 Belongs here: what a contact or a deal is at a moment, computed from its number. Does not belong here: what clients
 wrote (``hubspot_store``), the wording of answers.
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from scoring_platform.sandbox.days import DAY, HOUR, date_of, moment
-from scoring_platform.sandbox.hubspot_store import FIRST_ID, Contact, iso
+from scoring_platform.sandbox.hubspot_store import FIRST_ID, Record, iso
 from scoring_platform.sandbox.people import Person
 from scoring_platform.sandbox.population import Population
 
@@ -40,8 +40,9 @@ DEAL_STAGES = (
 )
 """Id and label in order; the last two end a deal."""
 
-FIRST_DEAL = 90_000_001
+FIRST_COMPANY, FIRST_DEAL = 70_000_001, 90_000_001
 
+_IN_COMPANY = 3
 _EARLY_DAYS = 120
 _BETWEEN_EDITS = 30 * DAY
 _STAGE_AFTER = (0, 2 * DAY, 5 * DAY)
@@ -86,6 +87,22 @@ class Deal:
         """Whether it has ended."""
         return self.stage in ("closedwon", "closedlost")
 
+    def shown(self, stored: Record) -> Record:
+        """Return the deal as a record, with what clients have ``stored`` of it."""
+        amount = {} if self.amount is None else dict.fromkeys(("amount", "amount_in_home_currency"), str(self.amount))
+        known = {
+            "dealname": f"Deal {int(self.id) - FIRST_DEAL}",
+            "pipeline": PIPELINE,
+            "dealstage": self.stage,
+            **amount,
+            "hubspot_owner_id": self.owner,
+            "closedate": iso(moment(self.closes_at)),
+            "hs_is_closed": str(self.is_closed).lower(),
+            "hs_is_closed_won": str(self.stage == "closedwon").lower(),
+        }
+        updated = max(stored.updated_at, iso(moment(self.updated_at)))
+        return Record(self.id, {**known, **stored.properties}, iso(moment(self.made_at)), updated)
+
 
 def pasts(population: Population, addresses: Sequence[str]) -> tuple[Past, ...]:
     """Return the contacts of the customers with these addresses, in this order."""
@@ -93,7 +110,7 @@ def pasts(population: Population, addresses: Sequence[str]) -> tuple[Past, ...]:
     return tuple(_past(number, people[email]) for number, email in enumerate(addresses))
 
 
-def as_of(contact: Contact, past: Past, now: int) -> Contact:
+def as_of(contact: Record, past: Past, now: int) -> Record:
     """Return a stored contact with what sales people have changed up to ``now``, where no client has."""
     done = [(at, values) for at, values in (*past.changes, *_edits(past, now)) if at <= now]
     if not done:
@@ -104,15 +121,29 @@ def as_of(contact: Contact, past: Past, now: int) -> Contact:
     untouched = {name for name in latest if contact.properties.get(name) == past.first.get(name)}
     changed = {name: value for name, value in latest.items() if name in untouched}
     updated = max(contact.updated_at, iso(moment(max(at for at, _ in done))))
-    return Contact(contact.id, {**contact.properties, **changed}, contact.created_at, updated)
+    return Record(contact.id, {**contact.properties, **changed}, contact.created_at, updated)
 
 
-def deals(known: Sequence[Past], now: int) -> Iterator[Deal]:
-    """Yield the deals of the contacts as they are at ``now``, in order of their ids."""
-    for number, past in enumerate(known):
-        opened = past.made_at + 3 * DAY
-        if number % 3 == 1 and opened <= now:
-            yield _deal(number, opened, now - opened)
+def companies(known: Sequence[Past]) -> Iterator[tuple[str, int]]:
+    """Yield name and instant of making of every company, in order of their ids."""
+    for first in range(0, len(known), _IN_COMPANY):
+        made_at = min(past.made_at for past in known[first : first + _IN_COMPANY])
+        yield f"Company {first // _IN_COMPANY}", made_at
+
+
+def deal_numbers(known: Sequence[Past]) -> range:
+    """Return which contacts have a deal."""
+    return range(1, len(known), 3)
+
+
+def opened_at(past: Past) -> int:
+    """Return when the deal of a contact is opened."""
+    return past.made_at + 3 * DAY
+
+
+def deal_of(number: int, past: Past, now: int) -> Deal:
+    """Return the deal of a contact as it is at ``now``, when it is open already."""
+    return _deal(number, opened_at(past), max(0, now - opened_at(past)))
 
 
 def _past(number: int, who: Person) -> Past:
@@ -125,6 +156,8 @@ def _past(number: int, who: Person) -> Past:
         first["lifecyclestage"] = _FIRST_STAGES[number // 2 % len(_FIRST_STAGES)]
         if who.purchases:
             changes.append((max(who.purchases[0], made_at) + 5 * HOUR, {"lifecyclestage": "customer"}))
+    if number % 5 != 4:
+        first["associatedcompanyid"] = str(FIRST_COMPANY + number // _IN_COMPANY)
     if number % 25 == 7:
         first["hs_email_optout"] = "true"
     if number % 50 == 12:

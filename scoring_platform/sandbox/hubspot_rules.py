@@ -13,20 +13,50 @@ from datetime import date
 from typing import Any
 
 from scoring_platform.sandbox.hubspot_past import LIFECYCLE_STAGES
+from scoring_platform.sandbox.hubspot_store import Kind
 
-STANDARD_PROPERTIES = (
-    ("email", "Email", "string", True, False),
-    ("firstname", "First name", "string", False, False),
-    ("lastname", "Last name", "string", False, False),
-    ("phone", "Phone number", "string", False, False),
-    ("lifecyclestage", "Lifecycle stage", "enumeration", False, False),
-    ("hubspot_owner_id", "Contact owner", "enumeration", False, False),
-    ("hs_email_optout", "Unsubscribed from all email", "bool", False, False),
-    ("createdate", "Create date", "datetime", False, True),
-    ("lastmodifieddate", "Last modified date", "datetime", False, True),
-    ("hs_object_id", "Record ID", "number", True, True),
-)
-"""Name, label, type, unique, read-only."""
+_CREATED = ("createdate", "Create date", "datetime", False, True)
+_OBJECT_ID = ("hs_object_id", "Record ID", "number", True, True)
+_CHANGED = ("hs_lastmodifieddate", "Last modified date", "datetime", False, True)
+
+STANDARD_PROPERTIES: Mapping[Kind, tuple[tuple[str, str, str, bool, bool], ...]] = {
+    "contacts": (
+        ("email", "Email", "string", True, False),
+        ("firstname", "First name", "string", False, False),
+        ("lastname", "Last name", "string", False, False),
+        ("phone", "Phone number", "string", False, False),
+        ("lifecyclestage", "Lifecycle stage", "enumeration", False, False),
+        ("hubspot_owner_id", "Contact owner", "enumeration", False, False),
+        ("hs_email_optout", "Unsubscribed from all email", "bool", False, False),
+        ("associatedcompanyid", "Primary Associated Company ID", "number", False, False),
+        _CREATED,
+        ("lastmodifieddate", "Last modified date", "datetime", False, True),
+        _OBJECT_ID,
+    ),
+    "companies": (
+        ("name", "Company name", "string", False, False),
+        ("domain", "Company domain name", "string", False, False),
+        ("hubspot_owner_id", "Company owner", "enumeration", False, False),
+        _CREATED,
+        _CHANGED,
+        _OBJECT_ID,
+    ),
+    "deals": (
+        ("dealname", "Deal name", "string", False, False),
+        ("pipeline", "Pipeline", "string", False, False),
+        ("dealstage", "Deal stage", "string", False, False),
+        ("amount", "Amount", "number", False, False),
+        ("amount_in_home_currency", "Amount in company currency", "number", False, True),
+        ("closedate", "Close date", "datetime", False, False),
+        ("hubspot_owner_id", "Deal owner", "enumeration", False, False),
+        ("hs_is_closed", "Is deal closed?", "bool", False, True),
+        ("hs_is_closed_won", "Is closed won", "bool", False, True),
+        _CREATED,
+        _CHANGED,
+        _OBJECT_ID,
+    ),
+}
+"""Name, label, type, unique, read-only, by kind of record."""
 
 _FIELD_TYPES = {
     "string": ("text", "textarea", "phonenumber", "html", "file", "calculation_equation"),
@@ -36,6 +66,11 @@ _FIELD_TYPES = {
     "bool": ("booleancheckbox",),
     "enumeration": ("select", "radio", "checkbox", "booleancheckbox"),
     "phone_number": ("phonenumber",),
+}
+_GROUPS: Mapping[Kind, str] = {
+    "contacts": "contactinformation",
+    "companies": "companyinformation",
+    "deals": "dealinformation",
 }
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,99}$")
 _EMAIL = re.compile(r"^[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
@@ -85,17 +120,20 @@ def error_body(category: str, message: str, **extra: Any) -> dict[str, Any]:
     return {"status": "error", "message": message, "correlationId": correlation, "category": category, **extra}
 
 
-def standard_definitions() -> list[dict[str, Any]]:
-    """Return the definitions every account has."""
+def standard_definitions(record_kind: Kind) -> list[dict[str, Any]]:
+    """Return the definitions that records of a kind have in every account."""
+    group = _GROUPS[record_kind]
     known = [
-        _definition(name, label, kind=kind, field_type=_FIELD_TYPES[kind][0], unique=unique, read_only=read_only)
-        for name, label, kind, unique, read_only in STANDARD_PROPERTIES
+        _definition(
+            name, label, kind=kind, field_type=_FIELD_TYPES[kind][0], unique=unique, read_only=read_only, group=group
+        )
+        for name, label, kind, unique, read_only in STANDARD_PROPERTIES[record_kind]
     ]
     stages = [{"value": value, "label": label} for value, label in LIFECYCLE_STAGES]
     return [{**one, "options": _options(stages)} if one["name"] == "lifecyclestage" else one for one in known]
 
 
-def new_definition(body: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def new_definition(body: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]], kind: Kind) -> dict[str, Any]:
     """Return the definition a client asks for.
 
     Raises:
@@ -104,11 +142,13 @@ def new_definition(body: Mapping[str, Any], known: Mapping[str, Mapping[str, Any
     missing = [name for name in ("name", "label", "type", "fieldType", "groupName") if not body.get(name)]
     if missing:
         raise RefusedError(400, "VALIDATION_ERROR", f"Invalid input JSON: some required fields were not set: {missing}")
-    name, kind = str(body["name"]), str(body["type"])
+    if body["groupName"] != _GROUPS[kind]:
+        raise RefusedError(400, "VALIDATION_ERROR", f"Property group '{body['groupName']}' does not exist")
+    name, type_ = str(body["name"]), str(body["type"])
     if not _NAME.match(name):
         raise RefusedError(400, "VALIDATION_ERROR", f"Property name '{name}' is not valid")
-    if str(body["fieldType"]) not in _FIELD_TYPES.get(kind, ()):
-        raise RefusedError(400, "VALIDATION_ERROR", f"Field type {body['fieldType']} is not allowed for type {kind}")
+    if str(body["fieldType"]) not in _FIELD_TYPES.get(type_, ()):
+        raise RefusedError(400, "VALIDATION_ERROR", f"Field type {body['fieldType']} is not allowed for type {type_}")
     if name in known:
         raise RefusedError(409, "OBJECT_ALREADY_EXISTS", f"A property named '{name}' already exists.")
     unique = bool(body.get("hasUniqueValue"))
@@ -116,7 +156,13 @@ def new_definition(body: Mapping[str, Any], known: Mapping[str, Mapping[str, Any
     if unique and len(own) >= _MAX_UNIQUE:
         raise RefusedError(400, "VALIDATION_ERROR", "The limit of unique properties was reached")
     made = _definition(
-        name, str(body["label"]), kind=kind, field_type=str(body["fieldType"]), unique=unique, read_only=False
+        name,
+        str(body["label"]),
+        kind=type_,
+        field_type=str(body["fieldType"]),
+        unique=unique,
+        read_only=False,
+        group=str(body["groupName"]),
     )
     return {**made, "options": _options(body.get("options") or [])}
 
@@ -179,14 +225,16 @@ def _invalid(name: str, value: str, code: str, message: str) -> RefusedError:
     return RefusedError(400, "VALIDATION_ERROR", f"Property values were not valid: {listed}", code=code, prop=name)
 
 
-def _definition(name: str, label: str, *, kind: str, field_type: str, unique: bool, read_only: bool) -> dict[str, Any]:
+def _definition(
+    name: str, label: str, *, kind: str, field_type: str, unique: bool, read_only: bool, group: str
+) -> dict[str, Any]:
     return {
         "name": name,
         "label": label,
         "type": kind,
         "fieldType": field_type,
         "description": "",
-        "groupName": "contactinformation",
+        "groupName": group,
         "options": [],
         "hasUniqueValue": unique,
         "hidden": False,

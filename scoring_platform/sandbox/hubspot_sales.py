@@ -1,7 +1,7 @@
-"""The sandbox CRM over HTTP: deals, their pipeline, and owners.
+"""The sandbox CRM over HTTP: the pipeline of deals, and owners.
 
-Belongs here: addresses and the shapes of those answers. Does not belong here: contacts (``hubspot``), what happened to
-a deal (``hubspot_past``).
+Belongs here: addresses and the shapes of those answers. Does not belong here: deals themselves (``hubspot``), what
+happened to one (``hubspot_past``).
 """
 
 from __future__ import annotations
@@ -11,27 +11,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from scoring_platform.sandbox.days import moment
 from scoring_platform.sandbox.hubspot_account import Account, Handler
-from scoring_platform.sandbox.hubspot_past import DEAL_STAGES, FIRST_DEAL, OWNERS, PIPELINE, Deal, deals
+from scoring_platform.sandbox.hubspot_past import DEAL_STAGES, OWNERS, PIPELINE
 from scoring_platform.sandbox.hubspot_rules import RefusedError
-from scoring_platform.sandbox.hubspot_store import iso
 from scoring_platform.sandbox.inbound import whole_number
 
-_DEALS, _OWNERS = "/crm/v3/objects/deals", "/crm/v3/owners"
-_SHOWN = ("amount", "closedate", "dealname", "dealstage", "pipeline")
+_OWNERS = "/crm/v3/owners"
 _MADE = "2025-01-06T01:00:00.000Z"
-
-
-async def _list_deals(account: Account, request: Request) -> Response:
-    limit, after = _page(request, most=100)
-    known = [deal for deal in deals(account.pasts, account.company.clock.instant()) if int(deal.id) > after]
-    names = [name for name in request.query_params.get("properties", "").split(",") if name] or _SHOWN
-    linked = "contacts" in request.query_params.get("associations", "").split(",")
-    body: dict[str, Any] = {"results": [_deal(deal, names, linked=linked) for deal in known[:limit]]}
-    if len(known) > limit:
-        body["paging"] = {"next": _next(request, known[limit - 1].id)}
-    return JSONResponse(body)
 
 
 async def _list_owners(account: Account, request: Request) -> Response:
@@ -61,7 +47,6 @@ async def _list_pipelines(account: Account, request: Request) -> Response:
 
 
 TABLE: tuple[tuple[str, str, Handler], ...] = (
-    ("GET", _DEALS, _list_deals),
     ("GET", _OWNERS, _list_owners),
     ("GET", "/crm/v3/pipelines/deals", _list_pipelines),
 )
@@ -83,29 +68,3 @@ def _next(request: Request, cursor: str) -> dict[str, str]:
 def _owner(key: str, first: str, last: str, email: str) -> dict[str, Any]:
     name = {"firstName": first, "lastName": last}
     return {"id": key, "email": email, **name, "userId": int(key), "archived": False, "createdAt": _MADE}
-
-
-def _deal(deal: Deal, names: list[str] | tuple[str, ...], *, linked: bool) -> dict[str, Any]:
-    made, updated = iso(moment(deal.made_at)), iso(moment(deal.updated_at))
-    amount = None if deal.amount is None else str(deal.amount)
-    known = {
-        "dealname": f"Deal {int(deal.id) - FIRST_DEAL}",
-        "pipeline": PIPELINE,
-        "dealstage": deal.stage,
-        "amount": amount,
-        "amount_in_home_currency": amount,
-        "hubspot_owner_id": deal.owner,
-        "closedate": iso(moment(deal.closes_at)),
-        "hs_is_closed": str(deal.is_closed).lower(),
-        "hs_is_closed_won": str(deal.stage == "closedwon").lower(),
-        "createdate": made,
-        "hs_lastmodifieddate": updated,
-        "hs_object_id": deal.id,
-    }
-    always = ("createdate", "hs_lastmodifieddate", "hs_object_id")
-    shown = {name: known.get(name) for name in (*names, *always)}
-    body = {"id": deal.id, "properties": shown, "createdAt": made, "updatedAt": updated, "archived": False}
-    if linked and deal.contacts:
-        results = [{"id": contact, "type": "deal_to_contact"} for contact in deal.contacts]
-        body["associations"] = {"contacts": {"results": results}}
-    return body

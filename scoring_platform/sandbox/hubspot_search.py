@@ -1,6 +1,6 @@
-"""The sandbox CRM's search of contacts: filters, order, and how far it goes.
+"""The sandbox CRM's search of records: filters, order, and how far it goes.
 
-Belongs here: what a search finds and refuses. Does not belong here: which contacts there are (``hubspot_account``), the
+Belongs here: what a search finds and refuses. Does not belong here: which records there are (``hubspot_objects``), the
 shape of an answer (``hubspot``).
 """
 
@@ -12,17 +12,17 @@ from typing import Any
 
 from scoring_platform.sandbox.days import parse
 from scoring_platform.sandbox.hubspot_rules import RefusedError
-from scoring_platform.sandbox.hubspot_store import Contact
+from scoring_platform.sandbox.hubspot_store import Record
 
 MOST_PER_PAGE = 200
 
 _MOST_GROUPS, _MOST_FILTERS = 5, 6
-_INSTANTS = frozenset({"createdate", "lastmodifieddate"})
+_INSTANTS = frozenset({"createdate", "lastmodifieddate", "hs_lastmodifieddate"})
 _ORDERED: dict[str, Callable[[Any, Any], bool]] = {"EQ": eq, "GT": gt, "GTE": ge, "LT": lt, "LTE": le}
 
 
-def found(contacts: Iterable[Contact], body: Mapping[str, Any]) -> list[Contact]:
-    """Return the contacts a search finds, all pages together, in the order asked for.
+def found(records: Iterable[Record], body: Mapping[str, Any]) -> list[Record]:
+    """Return the records a search finds, all pages together, in the order asked for.
 
     Raises:
         RefusedError: The search is no valid one.
@@ -30,7 +30,7 @@ def found(contacts: Iterable[Contact], body: Mapping[str, Any]) -> list[Contact]
     groups, sorts = body.get("filterGroups") or [], body.get("sorts") or []
     if len(groups) > _MOST_GROUPS or any(len(group["filters"]) > _MOST_FILTERS for group in groups) or len(sorts) > 1:
         raise RefusedError(400, "VALIDATION_ERROR", "Too many filterGroups, filters or sorts")
-    passing = [one for one in contacts if not groups or any(_passes(one, group["filters"]) for group in groups)]
+    passing = [one for one in records if not groups or any(_passes(one, group["filters"]) for group in groups)]
     if not sorts:
         return passing
     name, descending = _sort(sorts[0])
@@ -53,10 +53,10 @@ def page_of(body: Mapping[str, Any], *, most: int) -> tuple[int, int]:
     return after, limit
 
 
-def values(contact: Contact) -> dict[str, str]:
-    """Return a contact's properties with those HubSpot keeps itself."""
-    own = {"hs_object_id": contact.id, "createdate": contact.created_at, "lastmodifieddate": contact.updated_at}
-    return {**contact.properties, **own}
+def values(record: Record) -> dict[str, str]:
+    """Return a record's properties with those HubSpot keeps itself; the time of change has two names."""
+    changed = dict.fromkeys(("lastmodifieddate", "hs_lastmodifieddate"), record.updated_at)
+    return {**record.properties, "hs_object_id": record.id, "createdate": record.created_at, **changed}
 
 
 def _sort(asked: Any) -> tuple[str, bool]:
@@ -65,8 +65,8 @@ def _sort(asked: Any) -> tuple[str, bool]:
     return str(asked).removeprefix("-"), str(asked).startswith("-")
 
 
-def _passes(contact: Contact, filters: Sequence[Mapping[str, Any]]) -> bool:
-    known = values(contact)
+def _passes(record: Record, filters: Sequence[Mapping[str, Any]]) -> bool:
+    known = values(record)
     return all(_compare(one["propertyName"], known.get(one["propertyName"]), one) for one in filters)
 
 

@@ -15,8 +15,13 @@ from threading import Lock
 
 @dataclass(frozen=True)
 class Limits:
-    """Allowances, more generous than the vendors' smallest plans so that a first load is quick."""
+    """Allowances, more generous than the vendors' smallest plans so that a first load is quick; and the way there.
 
+    Attributes:
+        seconds_away: How long a call and its answer are on their way, half of it each; on loopback they take no time.
+    """
+
+    seconds_away: float = 0.0
     shopify_bucket: float = 60_000.0
     shopify_restore_per_second: float = 2_000.0
     shopify_query_cost: int = 1_000

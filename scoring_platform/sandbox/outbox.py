@@ -18,7 +18,7 @@ from typing import Any
 
 MESSAGES = "slack/messages.jsonl"
 MAIL = "mail"
-_CONTACTS = "hubspot.db"
+_CRM = "hubspot.db"
 
 
 def messages(state_dir: Path) -> list[dict[str, Any]]:
@@ -41,13 +41,19 @@ def mails(state_dir: Path) -> list[EmailMessage]:
 
 
 def contacts(state_dir: Path) -> list[dict[str, str]]:
-    """Return the CRM's contacts as their properties, with ``id``, ``createdAt`` and ``updatedAt``."""
-    path = state_dir / _CONTACTS
+    """Return the CRM's contacts; see ``crm_records``."""
+    return crm_records(state_dir, "contacts")
+
+
+def crm_records(state_dir: Path, kind: str) -> list[dict[str, str]]:
+    """Return the CRM's stored records of a kind as their properties, with ``id``, ``createdAt`` and ``updatedAt``."""
+    path = state_dir / _CRM
     if not path.exists():
         return []
+    statement = "SELECT id, properties, created_at, updated_at FROM records WHERE kind = ? AND archived = 0 ORDER BY id"
     database = sqlite3.connect(path)
     try:
-        rows = database.execute("SELECT id, properties, created_at, updated_at FROM contacts ORDER BY id").fetchall()
+        rows = database.execute(statement, (kind,)).fetchall()
     finally:
         database.close()
     return [{**json.loads(row[1]), "id": str(row[0]), "createdAt": row[2], "updatedAt": row[3]} for row in rows]

@@ -1,7 +1,7 @@
 """The sandbox's Pipedrive account: who may ask, how often, and at what price.
 
-Belongs here: credentials, the burst windows, the daily budget, the block of clients that ignore both, and the persons
-as they are now. Does not belong here: addresses and the shape of answers (``pipedrive``), validation
+Belongs here: credentials, the burst windows, the daily budget, the block of clients that ignore both. Does not belong
+here: addresses and the shape of answers (``pipedrive``), what records are (``pipedrive_records``), validation
 (``pipedrive_rules``).
 """
 
@@ -11,20 +11,18 @@ import base64
 import json
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from scoring_platform.sandbox.days import iso_z
 from scoring_platform.sandbox.inbound import bearer, fields
-from scoring_platform.sandbox.pipedrive_past import FIRST_PERSON, PastPerson, past_person, past_persons
-from scoring_platform.sandbox.pipedrive_rules import RefusedError, error_body, own_fields
-from scoring_platform.sandbox.pipedrive_store import DATABASE, Item, PipedriveStore
+from scoring_platform.sandbox.pipedrive_records import Records
+from scoring_platform.sandbox.pipedrive_rules import RefusedError, error_body
+from scoring_platform.sandbox.pipedrive_store import DATABASE, PipedriveStore
 
 if TYPE_CHECKING:
     from scoring_platform.sandbox.company import Company
@@ -69,6 +67,7 @@ class PipedriveAccount:
     def __init__(self, company: Company) -> None:
         self.company = company
         self.store = PipedriveStore(company.state_dir / DATABASE)
+        self.records = Records(company, self.store)
         self._secrets = company.credentials["pipedrive"]
         limits = company.limits
         self._window = RollingWindow(limits.pipedrive_per_two_seconds)
@@ -118,58 +117,9 @@ class PipedriveAccount:
             "token_type": "Bearer",
             "expires_in": _TOKEN_SECONDS,
             "refresh_token": self._secrets["refresh_token"],
-            "scope": "base contacts:full contact-fields:full deals:read users:read",
+            "scope": "base contacts:full contact-fields:full deals:full deal-fields:full users:read",
             "api_domain": f"{request.url.scheme}://{request.url.netloc}",
         })  # fmt: skip
-
-    @cached_property
-    def addresses(self) -> tuple[str, ...]:
-        """The persons who were there before anybody wrote."""
-        return self.company.crm_seed()
-
-    def fields(self) -> dict[str, Item]:
-        """Return the custom fields by key."""
-        return self.store.fields()
-
-    def all_fields(self) -> list[Item]:
-        """Return Pipedrive's own fields and the custom ones."""
-        return [*own_fields(), *self.fields().values()]
-
-    def persons(self) -> Iterator[Item]:
-        """Yield all persons as they are now."""
-        now, written = self.company.clock.instant(), self.store.persons()
-        for past in past_persons(self.addresses, now):
-            item = _merged(past, written.pop(past.id, {}))
-            if not item["is_deleted"]:
-                yield item
-        for key, item in written.items():
-            if not item.get("is_deleted"):
-                yield {**_BARE, **item, "id": key}
-
-    def person(self, person_id: int) -> Item:
-        """Return one person as it is now.
-
-        Raises:
-            RefusedError: There is none.
-        """
-        written, number = self.store.person(person_id), person_id - FIRST_PERSON
-        item: Item = {**_BARE, **written, "id": person_id} if written else {"is_deleted": True}
-        if 0 <= number < len(self.addresses):
-            past = past_person(number, self.addresses[number], self.company.clock.instant())
-            item = item if past is None else _merged(past, written)
-        if item["is_deleted"]:
-            raise RefusedError(404, "Person not found", code="ERR_NOT_FOUND")
-        return item
-
-    def write(self, changes: Item, *, person_id: int | None = None) -> Item:
-        """Store changes of a person, a new one without an id; return the person as it then is."""
-        now = iso_z(self.company.clock.instant())
-        before = {} if person_id is None else self.store.person(person_id)
-        values = {**before.get("custom_fields", {}), **changes.get("custom_fields", {})}
-        item = {**before, **changes, "custom_fields": values, "update_time": now}
-        if person_id is None:
-            item = {"add_time": now, **item}
-        return self.person(self.store.keep_person(item, person_id))
 
     def _may_enter(self, request: Request) -> bool:
         if self.company.tokens.accepts("pipedrive", bearer(request)):
@@ -203,23 +153,3 @@ class PipedriveAccount:
             "x-daily-ratelimit-token-limit": str(self._budget),
             "x-daily-ratelimit-token-remaining": str(self._budget - self._used),
         }
-
-
-_BARE: Item = {"owner_id": 71_001, "label_ids": [], "marketing_status": "no_consent", "is_deleted": False}
-
-
-def _merged(past: PastPerson, written: Item) -> Item:
-    """Return a person of before as salespeople and clients have left it."""
-    item: Item = {
-        "id": past.id,
-        "name": past.email,
-        "owner_id": past.owner,
-        "add_time": iso_z(past.added_at),
-        "emails": [{"value": past.email, "primary": True, "label": "work"}],
-        "label_ids": [] if past.label is None else [past.label],
-        "marketing_status": past.marketing,
-        "custom_fields": {},
-        "is_deleted": False,
-    }
-    update = max(iso_z(past.updated_at), str(written.get("update_time") or ""))
-    return {**item, **written, "id": past.id, "update_time": update}

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from scoring_platform.sandbox.pipedrive_rules import in_words
-from scoring_platform.sandbox.pipedrive_store import DATABASE, PipedriveStore
+from scoring_platform.sandbox.pipedrive_store import DATABASE, Kind, PipedriveStore
 
 
 def received(state_dir: Path) -> list[dict[str, Any]]:
-    """Return the writes that were carried out, in order: operation, id, and for persons the ``properties``.
+    """Return the writes that were carried out, in order: operation, id, and for records the ``properties``.
 
     Properties are custom fields by name with the values as sent, options as their labels: what a plan's payload holds,
     and our key with it where it was given. Notes have their ``content`` and ``person_id``.
@@ -24,12 +24,17 @@ def received(state_dir: Path) -> list[dict[str, Any]]:
 
 
 def persons(state_dir: Path) -> list[dict[str, Any]]:
-    """Return what clients have made of persons: ``id``, ``properties`` by name, and what else was written."""
+    """Return what clients have made of persons; see ``records``."""
+    return records(state_dir, "persons")
+
+
+def records(state_dir: Path, kind: Kind) -> list[dict[str, Any]]:
+    """Return what clients have made of records: ``id``, ``properties`` by name, and what else was written."""
     with closing(PipedriveStore(state_dir / DATABASE)) as store:
-        fields = store.fields()
+        fields = store.fields(kind)
         return [
             {**item, "id": str(key), "properties": in_words(item.get("custom_fields", {}), fields)}
-            for key, item in store.persons().items()
+            for key, item in store.records(kind).items()
             if not item.get("is_deleted")
         ]
 

@@ -19,12 +19,38 @@ FIELD_TYPES = frozenset({
 CHOOSING = frozenset({"enum", "set"})
 SEARCHED = frozenset({"varchar", "varchar_auto", "text", "double", "phone", "address", "monetary"})
 
-_OWN_FIELDS = (
-    ("id", "ID", "int"), ("name", "Name", "varchar"), ("label_ids", "Labels", "set"), ("email", "Email", "varchar"),
-    ("phone", "Phone", "varchar"), ("owner_id", "Owner", "user"), ("org_id", "Organization", "org"),
-    ("add_time", "Person created", "date"), ("update_time", "Update time", "date"),
-    ("marketing_status", "Marketing status", "enum"),
-)  # fmt: skip
+_OWN_FIELDS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    "persons": (
+        ("id", "ID", "int"), ("name", "Name", "varchar"), ("label_ids", "Labels", "set"), ("email", "Email", "varchar"),
+        ("phone", "Phone", "varchar"), ("owner_id", "Owner", "user"), ("org_id", "Organization", "org"),
+        ("add_time", "Person created", "date"), ("update_time", "Update time", "date"),
+        ("marketing_status", "Marketing status", "enum"),
+    ),
+    "organizations": (
+        ("id", "ID", "int"), ("name", "Name", "varchar"), ("owner_id", "Owner", "user"),
+        ("add_time", "Organization created", "date"), ("update_time", "Update time", "date"),
+    ),
+    "deals": (
+        ("id", "ID", "int"), ("title", "Title", "varchar"), ("owner_id", "Owner", "user"),
+        ("person_id", "Contact person", "people"), ("org_id", "Organization", "org"), ("value", "Value", "monetary"),
+        ("stage_id", "Stage", "enum"), ("status", "Status", "enum"), ("add_time", "Deal created", "date"),
+        ("update_time", "Update time", "date"),
+    ),
+}  # fmt: skip
+_STANDARD: Mapping[str, frozenset[str]] = {
+    "persons": frozenset({
+        "name", "owner_id", "org_id", "add_time", "update_time", "emails", "phones", "visible_to", "label_ids",
+        "marketing_status",
+    }),
+    "organizations": frozenset({"name", "owner_id", "add_time", "update_time", "visible_to", "label_ids", "address"}),
+    "deals": frozenset({
+        "title", "owner_id", "person_id", "org_id", "pipeline_id", "stage_id", "value", "currency", "add_time",
+        "update_time", "status", "lost_reason", "visible_to", "label_ids", "close_time", "won_time", "lost_time",
+    }),
+}  # fmt: skip
+"""Keys of a body beside the custom fields."""
+
+_KEPT = ("name", "owner_id", "emails", "marketing_status")
 _LONGEST = 255
 _MARKETING = ("no_consent", "unsubscribed", "subscribed", "archived")
 
@@ -50,12 +76,12 @@ def error_body(status: int, message: str, *, code: str) -> Item:
     return {"success": False, "error": message, "code": code, "error_info": info, "errorCode": status, "data": None}
 
 
-def own_fields() -> list[Item]:
-    """Return the fields every account has."""
+def own_fields(kind: str) -> list[Item]:
+    """Return the fields that records of a kind have in every account."""
     labels = [_option(key, label) for key, label in LABELS]
     return [
-        _field(code, name, kind, options=labels if code == "label_ids" else [], custom=False)
-        for code, name, kind in _OWN_FIELDS
+        _field(code, name, type_, options=labels if code == "label_ids" else [], custom=False)
+        for code, name, type_ in _OWN_FIELDS[kind]
     ]
 
 
@@ -95,7 +121,7 @@ def with_options(field: Item, body: Any, known: Mapping[str, Item]) -> Item:
 
 
 def checked_values(values: Any, fields: Mapping[str, Item]) -> Item:
-    """Return the custom values of a person to store.
+    """Return the custom values of a record to store.
 
     Raises:
         RefusedError: A key is unknown, or a value does not fit its field.
@@ -111,8 +137,8 @@ def checked_values(values: Any, fields: Mapping[str, Item]) -> Item:
     return dict(values)
 
 
-def checked_person(body: Any, *, new: bool) -> Item:
-    """Return the standard values of a person to store.
+def checked_standard(kind: str, body: Any, *, new: bool) -> Item:
+    """Return the standard values of a record to store.
 
     Raises:
         RefusedError: One is missing or does not fit.
@@ -123,15 +149,12 @@ def checked_person(body: Any, *, new: bool) -> Item:
     emails = asked.get("emails")
     if emails is not None and not (isinstance(emails, list) and all(_is_email(one) for one in emails)):
         raise RefusedError(400, "Validation failed: emails: Expected a list of objects with a value")
-    unknown = asked.keys() - {
-        "name", "owner_id", "org_id", "add_time", "update_time", "emails", "phones", "visible_to", "label_ids",
-        "marketing_status", "custom_fields",
-    }  # fmt: skip
+    unknown = asked.keys() - {*_STANDARD[kind], "custom_fields"}
     if unknown:
         raise RefusedError(400, f"Validation failed: Unrecognized key(s) in object: {', '.join(sorted(unknown))}")
     if asked.get("marketing_status") not in (None, *_MARKETING):
         raise RefusedError(400, "Validation failed: marketing_status: Invalid enum value")
-    return {name: asked[name] for name in ("name", "owner_id", "emails", "marketing_status") if name in asked}
+    return {name: asked[name] for name in _KEPT if name in asked}
 
 
 def in_words(values: Mapping[str, Any], fields: Mapping[str, Item]) -> Item:

@@ -1,7 +1,7 @@
-"""The sandbox's Pipedrive over HTTP: deals and their stages, notes, users.
+"""The sandbox's Pipedrive over HTTP: stages of deals, notes, users.
 
-Belongs here: addresses, prices, and the shapes of those answers. Does not belong here: persons (``pipedrive``), what
-happened to a deal (``pipedrive_past``).
+Belongs here: addresses, prices, and the shapes of those answers. Does not belong here: persons, organizations
+and deals (``pipedrive``).
 """
 
 from __future__ import annotations
@@ -14,19 +14,13 @@ from starlette.responses import Response
 from scoring_platform.sandbox.days import iso_z
 from scoring_platform.sandbox.inbound import whole_number
 from scoring_platform.sandbox.pipedrive_account import Handler, PipedriveAccount
-from scoring_platform.sandbox.pipedrive_pages import MOST_PER_PAGE, good, paged
-from scoring_platform.sandbox.pipedrive_past import STAGES, USERS, Deal, past_deals
+from scoring_platform.sandbox.pipedrive_pages import MOST_PER_PAGE, good
+from scoring_platform.sandbox.pipedrive_past import STAGES, USERS
 from scoring_platform.sandbox.pipedrive_rules import RefusedError
 from scoring_platform.sandbox.pipedrive_store import Item
 
 _NOTES = "/v1/notes"
 _LONGEST_NOTE = 100_000
-
-
-async def _deals(account: PipedriveAccount, request: Request) -> Response:
-    count, now = len(account.addresses), account.company.clock.instant()
-    page, following = paged((_deal(deal) for deal in past_deals(count, now)), request.query_params)
-    return good(page, next_cursor=following)
 
 
 async def _stages(account: PipedriveAccount, request: Request) -> Response:
@@ -72,7 +66,7 @@ async def _create_note(account: PipedriveAccount, request: Request) -> Response:
     if not isinstance(person, int):
         message = "One of the fields deal_id, person_id, org_id, lead_id is required"
         raise RefusedError(400, message, code="ERR_BAD_REQUEST")
-    account.person(person)
+    account.records.one("persons", person)
     now = iso_z(account.company.clock.instant())
     item = {"content": content, "person_id": person, "add_time": now, "update_time": now, "active_flag": True}
     key = account.store.keep_note(item, person_id=person)
@@ -97,7 +91,6 @@ async def _delete_note(account: PipedriveAccount, request: Request) -> Response:
 
 
 TABLE: tuple[tuple[str, str, Handler, int], ...] = (
-    ("GET", "/api/v2/deals", _deals, 10),
     ("GET", "/api/v2/stages", _stages, 5),
     ("GET", "/v1/users", _users, 20),
     ("GET", "/v1/users/me", _me, 2),
@@ -133,25 +126,3 @@ def _note(key: int, item: Item) -> Item:
 
 def _user(key: int, name: str) -> Item:
     return {"id": key, "name": name, "email": f"user{key}@example.com", "active_flag": True, "is_deleted": False}
-
-
-def _deal(deal: Deal) -> Item:
-    closed = None if deal.closed_at is None else iso_z(deal.closed_at)
-    return {
-        "id": deal.id,
-        "title": f"Deal {deal.id}",
-        "owner_id": deal.owner,
-        "person_id": deal.person,
-        "org_id": None,
-        "pipeline_id": 1,
-        "stage_id": deal.stage,
-        "value": deal.value,
-        "currency": "JPY",
-        "add_time": iso_z(deal.added_at),
-        "update_time": iso_z(deal.updated_at),
-        "is_deleted": False,
-        "status": deal.status,
-        "close_time": closed,
-        "won_time": closed if deal.status == "won" else None,
-        "lost_time": closed if deal.status == "lost" else None,
-    }

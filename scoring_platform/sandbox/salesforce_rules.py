@@ -80,6 +80,11 @@ _SCORES = (
     FieldRule("Churn_Band__c", "picklist", 255, options=("low", "medium", "high"), restricted=True),
     FieldRule("CLV_12m__c", "double"),
     FieldRule("Score_Date__c", "date"),
+    FieldRule("Churn_Risk__c", "double"),
+    FieldRule("Lead_Score__c", "double"),
+    FieldRule("NPS_Score__c", "double"),
+    FieldRule("NPS_Segment__c", "picklist", options=("promoter", "passive", "detractor"), restricted=True),
+    FieldRule("NPS_Themes__c", "multipicklist", 4099, options=THEMES),
 )
 
 RULES: dict[str, dict[str, FieldRule]] = {
@@ -96,11 +101,6 @@ RULES: dict[str, dict[str, FieldRule]] = {
             FieldRule("Lifecycle_Stage__c", "picklist", 255, options=("Lead", "Customer")),
             FieldRule("Customer_Key__c", "string", 64, unique=True, external_id=True),
             *_SCORES,
-            FieldRule("Churn_Risk__c", "double"),
-            FieldRule("Lead_Score__c", "double"),
-            FieldRule("NPS_Score__c", "double"),
-            FieldRule("NPS_Segment__c", "picklist", options=("promoter", "passive", "detractor"), restricted=True),
-            FieldRule("NPS_Themes__c", "multipicklist", 4099, options=THEMES),
         ),
         "Account": (*_SYSTEM, FieldRule("Name", "string", 255, required=True), *_SCORES),
         "Opportunity": (
@@ -113,6 +113,7 @@ RULES: dict[str, dict[str, FieldRule]] = {
             FieldRule("CloseDate", "date", required=True),
             FieldRule("IsClosed", "boolean", writable=False),
             FieldRule("IsWon", "boolean", writable=False),
+            *_SCORES,
         ),
     }.items()
 }

@@ -58,6 +58,8 @@ def update(store: RecordStore, sobject: str, given: Mapping[str, Any]) -> Record
     if not named:
         raise RefusedError("MISSING_ARGUMENT", "Id not specified in an update call")
     record = store.get(sobject, str(named))
+    if record is None and store.is_deleted(str(named)):
+        raise RefusedError("ENTITY_IS_DELETED", "entity is deleted")
     if record is None:
         raise RefusedError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
     values = checked(sobject, {name: value for name, value in given.items() if name.lower() != "id"})

@@ -44,6 +44,7 @@ from scoring_platform.sandbox import (
 )
 from scoring_platform.sandbox.company import Company
 from scoring_platform.sandbox.connection import ALREADY_RUNNING
+from scoring_platform.sandbox.distance import Distance
 from scoring_platform.sandbox.faults import FaultMiddleware
 from scoring_platform.sandbox.state import state_folder, write_atomically
 
@@ -74,7 +75,10 @@ def build_app(company: Company) -> Starlette:
     mounts = [Mount(f"/{name}", routes=routes(company)) for name, routes in _VENDORS.items()]
     return Starlette(
         routes=[*mounts, *control.routes(company)],
-        middleware=[Middleware(FaultMiddleware, faults=company.faults)],
+        middleware=[
+            Middleware(Distance, seconds=company.limits.seconds_away),
+            Middleware(FaultMiddleware, faults=company.faults),
+        ],
     )
 
 

@@ -31,7 +31,8 @@ from scoring_platform.config.base import Endpoint, SourceSection
 from scoring_platform.errors import PermanentError
 from scoring_platform.http.client import Answer, ApiClient
 from scoring_platform.http.hubspot import SEARCHES_PER_SECOND, connect
-from scoring_platform.http.limits import RateLimit
+from scoring_platform.http.limits import Memory, RateLimit
+from scoring_platform.http.limits import Window as CallsWindow
 from scoring_platform.http.pages import paginate
 from scoring_platform.sources.protocol import Page, Row, Window
 from scoring_platform.sources.shape import expected_shape, instant_of
@@ -41,7 +42,8 @@ CONTACTS, DEALS = "/crm/v3/objects/contacts", "/crm/v3/objects/deals"
 _OWNERS, _PIPELINES = "/crm/v3/owners", "/crm/v3/pipelines/deals"
 _STAGES = "/crm/v3/properties/contacts/lifecyclestage"
 _CHANGED = "lastmodifieddate"
-_CONTACT_FIELDS = ("email", "hubspot_owner_id", "lifecyclestage", "hs_email_optout", "createdate", _CHANGED)
+_COMPANY = "associatedcompanyid"
+_CONTACT_FIELDS = ("email", "hubspot_owner_id", "lifecyclestage", "hs_email_optout", _COMPANY, "createdate", _CHANGED)
 _DEAL_FIELDS = (
     "pipeline",
     "dealstage",
@@ -106,25 +108,31 @@ class Hubspot:
         endpoint: Resolved address.
         credential: Gives ``token``, of a private app.
         zone: Business time zone (HubSpot's instants are UTC).
+        memory: Where limits are counted, to share them with others.
     """
 
     settings: HubspotSource
     endpoint: str
     credential: Callable[[str], str]
     zone: ZoneInfo
+    memory: Memory | None = None
     name: str = "hubspot"
 
     def fetch(self, table: str, window: Window) -> Iterator[Page]:
         """Yield what changed within ``window``; see ``Source.fetch``."""
-        with connect(self.endpoint, lambda: self.credential("token")) as client, expected_shape(self.name, table):
-            reading = _Reading(client, self.settings, window, RateLimit(SEARCHES_PER_SECOND, 1.0, burst=1))
+        with self._open() as client, expected_shape(self.name, table):
+            searches = CallsWindow(SEARCHES_PER_SECOND, 1.0, name="searches", memory=self.memory)
+            reading = _Reading(client, self.settings, window, searches)
             yield from reading.contacts() if table == "raw_crm_contacts" else reading.deals()
 
     def probe(self) -> str:
         """Read one contact."""
-        with connect(self.endpoint, lambda: self.credential("token")) as client, expected_shape(self.name, "contacts"):
+        with self._open() as client, expected_shape(self.name, "contacts"):
             found = client.request("GET", CONTACTS, params={"limit": "1"}).json["results"]
         return "hubspot: its contacts can be read" if found else "hubspot: it has no contacts yet"
+
+    def _open(self) -> ApiClient:
+        return connect(self.endpoint, lambda: self.credential("token"), memory=self.memory)
 
 
 @dataclass(frozen=True)
@@ -240,6 +248,7 @@ def contact_row(contact: Item, owners: Names, stages: Names) -> Row:
         "owner": _named(owners, values.get("hubspot_owner_id")),
         "lifecycle_stage": _named(stages, values.get("lifecyclestage")),
         "opt_out": _flag(values.get("hs_email_optout")),
+        "account_id": values.get(_COMPANY) or None,
         "created_at": values.get("createdate") or contact["createdAt"],
         "updated_at": values.get(_CHANGED) or contact["updatedAt"],
     }

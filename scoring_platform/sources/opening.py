@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from scoring_platform.endpoints import SystemEndpoint, resolve
 from scoring_platform.ledger.inbox import Inbox
+from scoring_platform.ledger.rates import shared_rates
 from scoring_platform.ledger.store import Ledger
 from scoring_platform.settings import Settings
 from scoring_platform.sources.files import Files
@@ -39,7 +40,9 @@ def open_source(settings: Settings, name: str) -> Source | Files:
         return Files(files, settings.files_root, ZoneInfo(files.time_zone) if files.time_zone else zone)
     section, vendor = getattr(config.sources, name), SOURCES[name]
     endpoint = _endpoint(settings, name, getattr(section, "endpoint", None))
-    further = {"inbox": Inbox(Ledger(settings.ledger_url))} if vendor.inbox else {}
+    further: dict[str, object] = {"inbox": Inbox(Ledger(settings.ledger_url))} if vendor.inbox else {}
+    if vendor.shares:
+        further["memory"] = shared_rates(settings.ledger_url, name, endpoint.url)
     return vendor.opens(section, endpoint.url, endpoint.credential, zone, **further)
 
 

@@ -23,6 +23,7 @@ from pydantic import Field
 
 from scoring_platform.config.base import Endpoint, SourceSection
 from scoring_platform.http.client import Answer
+from scoring_platform.http.limits import Memory
 from scoring_platform.http.pages import paginate
 from scoring_platform.http.pipedrive import LIST, OLD_GET, OLD_LIST, PAGE_SIZE, PipedriveApi
 from scoring_platform.sources.protocol import Page, Row, Window
@@ -63,12 +64,14 @@ class Pipedrive:
         endpoint: Resolved address.
         credential: Gives ``api_token``, or the three secrets of an OAuth app.
         zone: Business time zone (Pipedrive's instants are UTC).
+        memory: Where limits are counted, to share them with others.
     """
 
     settings: PipedriveSource
     endpoint: str
     credential: Callable[[str], str]
     zone: ZoneInfo
+    memory: Memory | None = None
     name: str = "pipedrive"
 
     def fetch(self, table: str, window: Window) -> Iterator[Page]:
@@ -86,7 +89,7 @@ class Pipedrive:
 
     def _open(self) -> PipedriveApi:
         auth, host = self.settings.auth, self.settings.oauth_endpoint
-        return PipedriveApi(self.endpoint, self.credential, auth=auth, oauth_endpoint=host)
+        return PipedriveApi(self.endpoint, self.credential, auth=auth, oauth_endpoint=host, memory=self.memory)
 
 
 @dataclass(frozen=True)
@@ -153,13 +156,14 @@ class _Reading:
 
 def contact_row(person: Item, owners: Names, labels: Names) -> Row:
     """Name a person's fields; the first label stands for the stage, as Pipedrive has none of its own."""
-    marketing = person.get("marketing_status")
+    marketing, organization = person.get("marketing_status"), person.get("org_id")
     return {
         "crm_id": str(person["id"]),
         "email": primary_email(person),
         "owner": _named(owners, person.get("owner_id")),
         "lifecycle_stage": next((labels[key] for key in person.get("label_ids") or [] if key in labels), None),
         "opt_out": None if marketing is None else marketing == "unsubscribed",
+        "account_id": None if organization is None else str(organization),
         "created_at": person.get("add_time"),
         "updated_at": person["update_time"],
     }

@@ -34,15 +34,17 @@ class Vendor:
     Attributes:
         section: The model of its section in ``scoring.yaml``.
         opens: Makes the source from its section, address, credentials and the business zone; and, where ``inbox`` is
-            set, from the inbox of webhook events.
+            set, from the inbox of webhook events, or where ``shares`` is, from the memory of the account's limits.
         inbox: Whether it reads events that arrived by webhook.
         access: What the account it reads with must be granted, in the vendor's words.
+        shares: Whether its limits are shared with whatever else calls the account.
     """
 
     section: type[SourceSection]
     opens: Callable[..., Source]
     inbox: bool = False
     access: str = ""
+    shares: bool = False
 
 
 SOURCES: dict[str, Vendor] = {
@@ -70,9 +72,13 @@ SOURCES: dict[str, Vendor] = {
         Hubspot,
         access="scopes crm.objects.contacts.read, crm.objects.deals.read, crm.objects.owners.read, "
         "crm.schemas.contacts.read, crm.schemas.deals.read",
+        shares=True,
     ),
     "pipedrive": Vendor(
-        PipedriveSource, Pipedrive, access="scopes contacts:read, contact-fields:read, deals:read, users:read"
+        PipedriveSource,
+        Pipedrive,
+        access="scopes contacts:read, contact-fields:read, deals:read, users:read",
+        shares=True,
     ),
     "salesforce": Vendor(
         SalesforceSource, Salesforce, access="permission API Enabled; Read on Contact and Opportunity and their fields"

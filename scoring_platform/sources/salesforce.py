@@ -28,7 +28,7 @@ from scoring_platform.http.salesforce import Record, Session, field, quoted
 from scoring_platform.sources.protocol import Page, Row, Window
 from scoring_platform.sources.shape import expected_shape
 
-_CONTACT_FIELDS = ("Email", "Owner.Name", "HasOptedOutOfEmail", "CreatedDate")
+_CONTACT_FIELDS = ("Email", "Owner.Name", "HasOptedOutOfEmail", "AccountId", "CreatedDate")
 _DEAL_FIELDS = (
     "ContactId",
     "StageName",
@@ -145,6 +145,7 @@ def contact_row(contact: Record, stage: str | None) -> Row:
         "owner": _owner(contact),
         "lifecycle_stage": field(contact, stage) if stage else None,
         "opt_out": contact["HasOptedOutOfEmail"],
+        "account_id": contact["AccountId"],
         "created_at": utc(contact["CreatedDate"]),
         "updated_at": utc(contact["SystemModstamp"]),
     }

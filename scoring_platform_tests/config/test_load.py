@@ -125,6 +125,22 @@ def test_a_wrong_value_is_named_with_its_place_and_what_is_allowed(
     assert "secret" not in message, "an unknown key may hold anything"
 
 
+@pytest.mark.parametrize("target", ["account", "deal"])
+@pytest.mark.parametrize("crm", ["hubspot", "salesforce", "pipedrive"])
+def test_a_value_on_an_account_or_a_deal_needs_the_crm_as_a_source(tmp_path: Path, crm: str, target: str) -> None:
+    written = yaml.safe_load(MINIMAL)
+    fields = {"rfm_code": {"field": "x", "target": target}}
+    written["destinations"] = {crm: {"endpoint": "sandbox", "fields": fields}}
+    table = {"account": "raw_crm_contacts", "deal": "raw_crm_deals"}[target]
+
+    message = refusal(tmp_path, yaml.safe_dump(written))
+    assert f"destinations.{crm}.fields.rfm_code has target: {target}" in message
+    assert f"({table}): add sources.{crm}, or choose target: contact" in message
+
+    written["sources"][crm] = {"endpoint": "sandbox"}
+    assert load_config(write(tmp_path, yaml.safe_dump(written))).config.destinations
+
+
 def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
     message = refusal(tmp_path, MINIMAL + "catch_up_days: -1\nreport: {movers: 0}\n")
     assert "2 problem(s)" in message

@@ -19,6 +19,7 @@ from scoring_platform.config.connections import PipedriveDestination
 from scoring_platform.destinations.pipedrive import Pipedrive
 from scoring_platform.destinations.preflight import crm_fields
 from scoring_platform.destinations.protocol import CrmReceipt, CrmWrite
+from scoring_platform.http.limits import Memory
 from scoring_platform.sandbox import pipedrive as sandbox
 from scoring_platform.sandbox.company import Company
 from scoring_platform.sandbox.credentials import CREDENTIALS
@@ -56,10 +57,18 @@ class Stage:
         return self.running
 
 
-def crm(url: str, *, token: str = "sandbox-pipedrive-token", timeout: float = 5.0, **changed: Any) -> Pipedrive:
+def crm(
+    url: str,
+    *,
+    token: str = "sandbox-pipedrive-token",
+    timeout: float = 5.0,
+    memory: Memory | None = None,
+    **changed: Any,
+) -> Pipedrive:
     settings = PipedriveDestination.model_validate(changed)
     secrets = {**CREDENTIALS["pipedrive"], "api_token": token}
-    return Pipedrive.connect(settings, url, credential=secrets.__getitem__, timeout=timeout, attempts=3)
+    credential = secrets.__getitem__
+    return Pipedrive.connect(settings, url, credential=credential, timeout=timeout, attempts=3, memory=memory)
 
 
 def write(number: int, **changes: Any) -> CrmWrite:

@@ -80,7 +80,7 @@ def test_a_changed_person_takes_one_writing_call_and_a_hundred_one_reading_call(
     again = [write(n, destination_id=known[n].destination_id, properties={"スコア": 7}) for n in range(100)]
     receipts = crm(account.url).apply(again)
     assert [one.destination_id for one in receipts] == [one.destination_id for one in known]
-    assert paths(account, "PATCH") == [f"{PERSONS}/{one.destination_id}" for one in known]
+    assert sorted(paths(account, "PATCH")) == sorted(f"{PERSONS}/{one.destination_id}" for one in known)
     assert len(account.writes) == 100
     assert paths(account, "GET") == [PERSON_FIELDS, PERSONS]
 
@@ -131,7 +131,7 @@ def test_writing_the_same_again_makes_nobody_anew(account: Running, tmp_path: Pa
 def test_a_person_whose_key_was_wiped_is_found_by_record(account: Running, tmp_path: Path) -> None:
     pipedrive = crm(account.url)
     [first] = pipedrive.apply([write(1)])
-    code = pipedrive._book.code(KEY)
+    code = pipedrive._books["contact"].code(KEY)
     wiped = {"custom_fields": {code: None}, "emails": [{"value": "moved@example.jp"}]}
     pipedrive._api.call("PATCH", f"/api/v2/persons/{first.destination_id}", cost=5, json=wiped)
     [again] = crm(account.url).apply([write(1, destination_id=first.destination_id)])

@@ -72,13 +72,16 @@ def test_preflight_says_exactly_what_is_wrong_and_provision_makes_what_is_missin
     ]
     said = pipedrive.preflight(wrong)
     assert said == [
-        "「金額」 stands on a deal; Pipedrive takes contact and note only",
-        "「Name」 is a person field of Pipedrive's own; name a custom field under destinations.pipedrive.fields",
+        "「Name」 is one of Pipedrive's own person fields; name a custom field under destinations.pipedrive.fields",
         (
             "The Pipedrive person field 「スコア」 has type 'double', 'varchar' is needed; "
             "name another field under destinations.pipedrive.fields"
         ),
         "The Pipedrive person field 「セグメント」 lacks the options 「休眠」; run `scoring-platform crm provision`",
+        (
+            "Pipedrive has no deal field 「金額」; run `scoring-platform crm provision`, "
+            "or make it under Settings, Data fields, Deal"
+        ),
     ]
     assert pipedrive.provision(wrong[2:3]) == ["セグメント"]
     assert pipedrive.preflight(wrong[2:3]) == []
@@ -109,7 +112,7 @@ def test_a_missing_field_or_option_leaves_the_row_good(account: Running, tmp_pat
 def test_a_field_made_anew_meanwhile_is_looked_up_once_more(account: Running, tmp_path: Path) -> None:
     pipedrive = crm(account.url)
     pipedrive.apply([write(1)])
-    code = pipedrive._book.code("RFM")
+    code = pipedrive._books["contact"].code("RFM")
     for method, path, body in (
         ("DELETE", f"/api/v2/personFields/{code}", None),
         ("POST", "/api/v2/personFields", {"field_name": "Other", "field_type": "varchar"}),

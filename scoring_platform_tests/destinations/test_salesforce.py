@@ -233,24 +233,6 @@ def test_a_missing_field_is_said_once_for_the_batch_and_the_rows_stay_good(org: 
     assert len(org.writes) == 1
 
 
-def test_scores_go_to_the_account_of_a_contact_once(org: Org) -> None:
-    staff = [one for one in org.everyone() if one["AccountId"]]
-    first = staff[0]
-    fellow = next(one for one in staff if one["AccountId"] == first["AccountId"] and one["Id"] != first["Id"])
-    batch = [
-        write(1, email=first["Email"], target="account"),
-        write(2, email=fellow["Email"], target="account"),
-        write(3, target="account"),
-    ]
-    receipts = org.client().apply(batch)
-    assert receipts[0] == CrmReceipt("c00001", "acknowledged", first["AccountId"])
-    assert [one.error_code for one in receipts[1:]] == ["DUPLICATE_ACCOUNT", "NO_RECORD"]
-    assert [call.json["records"][0]["attributes"] for call in org.writes] == [{"type": "Account"}]
-    [again] = org.client().apply([write(1, email=first["Email"], destination_id=first["AccountId"], target="account")])
-    assert again == receipts[0]
-    assert org.client().apply([write(9, target="deal")])[0].error_code == "UNSUPPORTED_TARGET"
-
-
 def test_preflight_says_what_is_wrong_and_what_to_do(org: Org) -> None:
     crm = org.client()
     assert crm.preflight(FIELDS) == []
@@ -264,7 +246,7 @@ def test_preflight_says_what_is_wrong_and_what_to_do(org: Org) -> None:
             CrmField("LastName", "text", "Key", unique=True),
             CrmField("RFM_Code__c", "text", "RFM", length=9),
             CrmField("Churn_Band__c", "choice", "Band", options=("low", "extreme")),
-            CrmField("OrgStage", "text", "OrgStage", target="deal"),
+            CrmField("OrgStage", "text", "OrgStage", target="note"),
         ]
     )
     assert (
@@ -277,8 +259,11 @@ def test_preflight_says_what_is_wrong_and_what_to_do(org: Org) -> None:
     assert "tick External ID" in external
     assert "holds 3 characters, 9 are needed" in length
     assert "lacks the values extreme: add them" in option
-    assert "not on deal" in target
+    assert "not on note" in target
     assert crm.preflight([CrmField("Total_Score__c", "number", "Score", target="account")]) == []
+    assert crm.preflight([CrmField("CLV_12m__c", "number", "Value", target="deal")]) == []
+    [elsewhere] = crm.preflight([CrmField("Tier__c", "text", "Tier", target="deal")])
+    assert elsewhere.startswith("Salesforce shows no field 'Tier__c' on Opportunity: create it in Setup")
 
 
 def test_preflight_notices_a_key_that_is_not_unique_and_a_value_put_to_sleep(scripted: Loopback) -> None:
@@ -321,10 +306,14 @@ def test_an_upsert_of_a_batch_of_any_size_says_how_large_batches_are(org: Org) -
 
 def test_every_request_fits_the_description_of_the_api(org: Org) -> None:
     document = openapi("salesforce/rest-bulk2.derived.openapi3.json")
+    deal = org.ask("GET", "/query", params={"q": "SELECT Id FROM Opportunity LIMIT 1"})["records"][0]["Id"]
     crm = org.client(bulk_from=200)
     crm.probe()
     crm.preflight(FIELDS)
     crm.apply([write(1), write(2, email=org.everyone()[0]["Email"])])
+    crm.preflight([CrmField("CLV_12m__c", "number", "Value", target="deal")])
+    crm.apply([write(3, destination_id=deal, target="deal")])
+    assert crm.held({"c00003": deal}, ["Segment__c"], target="deal") == {"c00003": {"Segment__c": "loyal"}}
     org.company.faults.clear()
     bad = write(7, properties={"RFM_Code__c": "much too long"})
     calls = list(org.running.calls)

@@ -127,3 +127,40 @@ def test_a_customer_can_be_forgotten_everywhere(ledger: Ledger) -> None:
 
 def test_no_value_shows_in_the_printed_outcome() -> None:
     assert "loyal" not in repr(outcome())
+
+
+DEALS = Scope("hubspot", "scores", "deal")
+
+
+def test_what_is_known_of_a_record_passes_to_who_speaks_for_it_and_stays_where_it_was_refused(ledger: Ledger) -> None:
+    record_outcomes(ledger, DEALS, [outcome("a", values={"score": "70", "segment": "loyal"})], now=NOW)
+    held = read_receipts(ledger, DEALS)["a"]
+    refused = {**FAILED, "destination_id": "501", "holder": held}
+    record_outcomes(ledger, DEALS, [outcome("b", **refused)], now=NOW)
+    known = read_receipts(ledger, DEALS)
+    assert (known["a"], known["b"].status, known["b"].acknowledged) == (held, "dead", {})
+
+    record_outcomes(ledger, DEALS, [outcome("b", values={"score": "10"}, holder=held)], now=NOW)
+    known = read_receipts(ledger, DEALS)
+    assert known.keys() == {"b"}
+    assert known["b"].acknowledged == {"score": "10", "segment": "loyal"}
+
+
+def test_of_another_deal_nothing_is_known(ledger: Ledger) -> None:
+    record_outcomes(ledger, DEALS, [outcome()], now=NOW)
+    record_outcomes(ledger, DEALS, [outcome(**{**FAILED, "destination_id": "777"})], now=NOW)
+    receipt = read_receipts(ledger, DEALS)["c1"]
+    assert (receipt.destination_id, receipt.acknowledged, receipt.attempt) == ("777", {}, 1)
+
+
+def test_two_who_change_places_in_one_batch_both_keep_what_their_new_records_show(ledger: Ledger) -> None:
+    first = [outcome("a", values={"score": "1"}), outcome("b", values={"score": "2"}, destination_id="502")]
+    record_outcomes(ledger, DEALS, first, now=NOW)
+    known = read_receipts(ledger, DEALS)
+    swapped = [
+        outcome("a", values={"tier": "x"}, destination_id="502", holder=known["b"]),
+        outcome("b", values={"tier": "y"}, destination_id="501", holder=known["a"]),
+    ]
+    record_outcomes(ledger, DEALS, swapped, now=NOW)
+    after = {one.customer_id: (one.destination_id, one.acknowledged) for one in iter_receipts(ledger, DEALS)}
+    assert after == {"a": ("502", {"score": "2", "tier": "x"}), "b": ("501", {"score": "1", "tier": "y"})}

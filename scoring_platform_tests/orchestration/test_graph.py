@@ -6,10 +6,11 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 
 from scoring_platform.contracts.catalog import CATALOG
 from scoring_platform.orchestration.build import build_definitions
-from scoring_platform.settings import load_settings
+from scoring_platform.settings import PACKAGED_CONFIG, load_settings
 from scoring_platform_tests.end_to_end.fixtures import OpenShop
 
 RAW = {
@@ -87,6 +88,20 @@ def test_nothing_depends_on_what_comes_later(definitions: dg.Definitions) -> Non
     assert parents["crm_sync"] == {"crm_sync_plan", "customer_profiles"}
     assert parents["report_delivery"] == {"daily_report"}
     assert "crm_sync" in parents["daily_report"]
+
+
+def test_the_plan_waits_for_deals_only_where_values_stand_on_them(tmp_path: Path) -> None:
+    written = yaml.safe_load(PACKAGED_CONFIG.read_text(encoding="utf-8"))
+    path = tmp_path / "scoring.yaml"
+    upstream = []
+    for target in ("contact", "deal"):
+        written["destinations"]["hubspot"]["fields"] = {"clv_12m": {"field": "clv_12m", "target": target}}
+        path.write_text(yaml.safe_dump(written, allow_unicode=True), encoding="utf-8")
+        graph = build_definitions(load_settings({}, home=tmp_path, config_path=path)).resolve_asset_graph()
+        upstream.append({key.to_user_string() for key in graph.get(dg.AssetKey("crm_sync_plan")).parent_keys})
+
+    assert upstream[1] - upstream[0] == {"raw_crm_deals"}
+    assert "raw_crm_contacts" not in upstream[0]
 
 
 def test_every_asset_says_what_a_person_wants_to_know(definitions: dg.Definitions) -> None:

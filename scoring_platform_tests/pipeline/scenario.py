@@ -195,7 +195,9 @@ class RecordingCrm:
         """Everything asked for, in order."""
         return [one for batch in self.batches for one in batch]
 
-    def held(self, records: Mapping[str, str], fields: Sequence[str]) -> dict[str, Mapping[str, Value]]:
+    def held(
+        self, records: Mapping[str, str], fields: Sequence[str], *, target: str = "contact"
+    ) -> dict[str, Mapping[str, Value]]:
         return {one: self.holds[record] for one, record in records.items() if record in self.holds}
 
     def sized(self, rows: int) -> int:

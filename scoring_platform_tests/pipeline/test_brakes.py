@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scoring_platform.config.crm import Brakes
+from scoring_platform.ledger.receipts import Outcome, Scope, record_outcomes
 from scoring_platform.pipeline import brakes, crm_plan, crm_sync
 from scoring_platform.pipeline.crm_sync import Applied
 from scoring_platform_tests.domain.tables import table
@@ -158,3 +159,28 @@ def test_a_dry_run_plans_and_writes_nothing(tmp_path: Path) -> None:
         assert crm.writes == []
         assert "hubspot scores: dry run (crm.dry_run)" in applied.stopped
         assert len(shop.rows(crm_plan.PLAN, DAY)) == 5
+
+
+def test_deals_that_are_written_first_lose_nothing_and_known_ones_do(tmp_path: Path) -> None:
+    scope = Scope("hubspot", "scores", "deal")
+    with open_shop(tmp_path) as shop:
+        step = shop.step(DAY)
+        known = [
+            Outcome(f"c{n}", "acknowledged", DAY, "h", {"customer_score": "5"}, destination_id=f"d{n}")
+            for n in range(60)
+        ]
+        record_outcomes(shop.ledger, scope, known, now=step.now)
+
+        def held(first: int) -> str:
+            rows = [
+                {
+                    "crm": "hubspot", "stream": "scores", "target": "deal", "customer_id": f"c{n}",
+                    "record_id": f"d{n}", "operation": "update", "changed_fields": ["total_score"],
+                    "payload": '{"customer_score": ""}',
+                }
+                for n in range(first, first + 10)
+            ]  # fmt: skip
+            return brakes.reason_to_hold(step, scope, step.engine.materialise(table(crm_plan.PLAN, *rows)))
+
+        assert held(100) == ""
+        assert held(0).startswith("fields of 10 of 60 customers would be emptied")

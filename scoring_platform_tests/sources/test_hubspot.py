@@ -13,7 +13,7 @@ import pytest
 
 from scoring_platform.contracts.raw import RAW_CRM_CONTACTS, RAW_CRM_DEALS
 from scoring_platform.errors import CredentialError, PermanentError
-from scoring_platform.http.limits import RateLimit
+from scoring_platform.http.limits import Window as CallsWindow
 from scoring_platform.sandbox import hubspot as sandbox
 from scoring_platform.sandbox.company import Company
 from scoring_platform.sandbox.hubspot_past import DEAL_STAGES, LIFECYCLE_STAGES
@@ -35,7 +35,7 @@ OWNER_NAMES = {"Aoi Tanaka", "Ren Mori", "owner.online@example.com"}
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Searches follow one another without a pause."""
-    monkeypatch.setattr(RateLimit, "take", lambda _: 0.0)
+    monkeypatch.setattr(CallsWindow, "take", lambda _: 0.0)
 
 
 @contextmanager
@@ -62,10 +62,10 @@ def put(folder: Path, changed: dict[int, datetime]) -> None:
     """Add contacts by their numbers, last changed at these times."""
     with sqlite3.connect(folder / "hubspot.db") as database:
         made = [
-            (900_000 + number, f'{{"email": "many{number}@example.jp"}}', iso(at), iso(at))
+            ("contacts", 900_000 + number, f'{{"email": "many{number}@example.jp"}}', iso(at), iso(at), 0)
             for number, at in changed.items()
         ]
-        database.executemany("INSERT INTO contacts VALUES (?, ?, ?, ?)", made)
+        database.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", made)
 
 
 def added(found: list[dict[str, Any]]) -> list[int]:
@@ -81,6 +81,9 @@ def test_a_first_load_lists_every_contact_with_the_names_people_see(account: Run
     assert {row["lifecycle_stage"] for row in found} <= {*(label for _, label in LIFECYCLE_STAGES), None}
     assert "Wholesale partner" in {row["lifecycle_stage"] for row in found}
     assert {row["opt_out"] for row in found} == {True, None}
+    accounts = [row["account_id"] for row in found]
+    assert None in accounts
+    assert 1 < len(set(accounts)) < len(accounts), "some share one"
     assert [call.path for call in account.calls if call.path.endswith("/search")] == []
     assert [call.path.rpartition("/")[2] for call in account.calls] == ["owners", "lifecyclestage", *["contacts"] * 4]
 
@@ -198,6 +201,7 @@ def scripted(server: Loopback, *searches: list[dict[str, Any]]) -> Hubspot:
 
 def test_a_contact_of_an_owner_who_left_and_of_an_unknown_stage_keeps_what_hubspot_says(server: Loopback) -> None:
     values = {"email": "", "hubspot_owner_id": "8", "lifecyclestage": "99", "hs_email_optout": "false"}
+    values["associatedcompanyid"] = "77"
     contact = {"id": 5, "properties": values, "createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-02T00:00:00Z"}
     hubspot = scripted(server, [contact])
     found = next(hubspot.fetch("raw_crm_contacts", LATELY))
@@ -209,6 +213,7 @@ def test_a_contact_of_an_owner_who_left_and_of_an_unknown_stage_keeps_what_hubsp
             "owner": "8",
             "lifecycle_stage": "99",
             "opt_out": False,
+            "account_id": "77",
             "created_at": "2026-01-01T00:00:00Z",
             "updated_at": "2026-01-02T00:00:00Z",
         }

@@ -28,6 +28,7 @@ PERSON = {
     "id": 7,
     "name": "a@example.jp",
     "owner_id": 5,
+    "org_id": 12,
     "label_ids": [9, 1],
     "add_time": "2026-01-01T00:00:00Z",
     "update_time": "2026-02-01T00:00:00Z",
@@ -73,6 +74,7 @@ def test_a_persons_fields_are_named() -> None:
         "owner": "Sales East",
         "lifecycle_stage": "Hot lead",
         "opt_out": False,
+        "account_id": "12",
         "created_at": "2026-01-01T00:00:00Z",
         "updated_at": "2026-02-01T00:00:00Z",
     }
@@ -121,6 +123,9 @@ def test_the_whole_company_is_read_as_it_is(account: Running) -> None:
     assert len(contacts) == 150
     assert {one["owner"] for one in contacts} == {"Sales East", "Sales West", "Sales Online"}
     assert {one["lifecycle_stage"] for one in contacts} == {None, "Cold lead", "Warm lead", "Customer"}
+    accounts = [one["account_id"] for one in contacts]
+    assert None in accounts
+    assert 1 < len(set(accounts)) < len(accounts), "some share one"
     assert 6 <= sum(one["opt_out"] for one in contacts) <= 20
     assert len({one["deal_id"] for one in deals}) == len(deals)
     assert {one["crm_id"] for one in deals} <= {one["crm_id"] for one in contacts}

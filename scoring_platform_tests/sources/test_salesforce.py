@@ -41,6 +41,7 @@ def contact(number: int, **changes: Any) -> dict[str, Any]:
         "Email": f"c{number}@example.jp",
         "Owner": {"Name": "Sales Kanto"},
         "HasOptedOutOfEmail": False,
+        "AccountId": "001000000000000AAA",
         "CreatedDate": "2026-11-01T00:00:00.000+0000",
         **changes,
     }
@@ -79,6 +80,7 @@ def test_a_contact_comes_in_the_words_of_the_contract(server: Loopback) -> None:
         "owner": "Sales Kanto",
         "lifecycle_stage": "Customer",
         "opt_out": True,
+        "account_id": "001000000000000AAA",
         "created_at": "2026-11-01T00:00:00.000Z",
         "updated_at": "2026-11-20T08:00:00.000Z",
     }

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from scoring_platform.config.crm import OF_RECORDS
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.destinations.preflight import require_fields
 from scoring_platform.domain.crm_plan import STREAMS
@@ -16,6 +17,7 @@ from scoring_platform.orchestration.turns import turn
 from scoring_platform.pipeline import activation, crm_plan
 from scoring_platform.pipeline import crm_sync as crm_sync_step
 from scoring_platform.pipeline.step import Step
+from scoring_platform.settings import Settings
 
 RELEASE_TAG = "scoring/release"
 _READ = (
@@ -34,7 +36,7 @@ def _plan(frame: Frame) -> dg.AssetsDefinition:
 
     @dg.asset(
         **asset_arguments(table),
-        deps=frame.deps(*_READ),
+        deps=frame.deps(*_READ, *_records_read(frame.settings)),
         partitions_def=frame.partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=checks.derived_specs(table, frame.partitions),
@@ -55,6 +57,12 @@ def _plan(frame: Frame) -> dg.AssetsDefinition:
             )
 
     return crm_sync_plan
+
+
+def _records_read(settings: Settings) -> list[str]:
+    """Return the raw tables that tell whose the accounts and deals are that values stand on."""
+    fields = [getattr(settings.config.destinations, crm).fields for crm in settings.crms]
+    return [table for target, table in OF_RECORDS.items() if any(one.standing_on(target) for one in fields)]
 
 
 def _sync(frame: Frame) -> dg.AssetsDefinition:
