@@ -13,7 +13,6 @@ from typing import Any
 import ibis.expr.types as ir
 import pytest
 
-from scoring_platform.orchestration.assets import scores as score_assets
 from scoring_platform.orchestration.build import build_definitions
 from scoring_platform.pipeline import scores
 from scoring_platform.pipeline.step import Step
@@ -139,7 +138,7 @@ def test_an_interrupted_range_goes_on_after_the_pieces_that_were_done(
         return whole(step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(score_assets.scores, "customer_scores", interrupted)
+        patch.setattr(scores, "customer_scores", interrupted)
         failed = platform.command("backfill", "--from", str(days[0]), "--to", str(days[-1]))
     assert failed.code == 1, failed.said
     assert platform.lake.days("customer_scores") == days[:2], failed.said
