@@ -125,7 +125,7 @@ def _put_state(engine: DuckDBEngine, crowd: Crowd, day: date) -> None:
 
 def _put(engine: DuckDBEngine, name: str, parts: Mapping[str, str], days: list[date]) -> None:
     """Publish rows of raw table ``name``, from columns and what they are made of; columns not given are null."""
-    queries = [f"SELECT {columns} FROM {numbers}" for columns, numbers in parts.items()]  # noqa: S608 - only ours
+    queries = [f"SELECT {columns} FROM {numbers}" for columns, numbers in parts.items()]
     given = engine.ibis.sql(" UNION ALL BY NAME ".join(queries))
     schema = contract_of(name).schema
     rest = {column: ibis.null(kind) for column, kind in schema.items() if column not in given.columns}

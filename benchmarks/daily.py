@@ -42,7 +42,7 @@ def stages(size: Size) -> list[Stage]:
     """Return the stages of one day in the order they run; activity is made for every day of history."""
     day = [size.last]
     return [
-        Stage("customer_identities", (lambda step: identities.resolve(step).rows), day),
+        Stage("customer_identities", (lambda step: identities.resolve(step).on(step)), day),
         Stage("customer_activity", lambda step: profile.customer_activity(step, size.every_day), size.every_day),
         Stage("nps_responses", nps.nps_responses, day),
         Stage("customer_profiles", profile.customer_profiles, day),

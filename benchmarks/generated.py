@@ -84,7 +84,7 @@ def _orders(engine: DuckDBEngine, size: Size) -> ir.Table:
         FROM (SELECT i, {_day(size)} AS as_of, 500 + hash(i + 2) % 20000 AS amount,
                      floor({size.customers} * pow((hash(i + 1) % 1000000) / 1000000, 2))::BIGINT AS customer
               FROM range({size.customers * size.orders_each}) AS numbers(i))
-    """)  # noqa: S608 - only numbers and dates of ours
+    """)
 
 
 def _email_events(engine: DuckDBEngine, size: Size) -> ir.Table:
@@ -94,7 +94,7 @@ def _email_events(engine: DuckDBEngine, size: Size) -> ir.Table:
                ['sent', 'sent', 'sent', 'open', 'click'][1 + (hash(i + 2) % 5)::INT] AS kind,
                false AS machine, (as_of + INTERVAL 3 HOUR)::TIMESTAMPTZ AS occurred_at, as_of
         FROM (SELECT i, {_day(size)} AS as_of FROM range({size.customers * size.emails_each}) AS numbers(i))
-    """)  # noqa: S608 - only numbers and dates of ours
+    """)
 
 
 def _customers(engine: DuckDBEngine, size: Size) -> ir.Table:
@@ -103,7 +103,7 @@ def _customers(engine: DuckDBEngine, size: Size) -> ir.Table:
                DATE '{size.first}'::TIMESTAMPTZ AS created_at, created_at AS updated_at, NULL AS region,
                'ja-JP' AS locale, '{{}}' AS attributes, DATE '{size.last}' AS as_of
         FROM range({size.customers}) AS numbers(i)
-    """)  # noqa: S608 - only numbers and dates of ours
+    """)
 
 
 def _day(size: Size) -> str:

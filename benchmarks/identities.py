@@ -75,7 +75,7 @@ def _day(home: Path, crowd: Crowd, *, day: date, fill: Callable[[DuckDBEngine, C
 def _resolve(home: Path, day: date) -> Found:
     with opened(home, "", [day]) as step:
         resolved = identities.resolve(step)
-        written = write(step.engine, contract_of(identities.TABLE), resolved.rows, days=[day], info={})
+        written = write(step.engine, contract_of(identities.TABLE), resolved.on(step), days=[day], info={})
         customers = step.read(identities.TABLE, [day]).customer_id.nunique().execute()
     return Found(written.rows, int(customers), sum(resolved.set_aside.values()), resolved.merges)
 

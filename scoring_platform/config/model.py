@@ -111,6 +111,9 @@ class Engine(Section):
     ingest_memory_limit: Memory | None = Field(
         None, description="The same while a raw table is loaded; by default 64 MB a thread, and at least 128 MB"
     )
+    range_days: int | None = Field(
+        None, ge=1, description="Days of a range that are computed at once; by default as many as fit memory"
+    )
 
 
 class ScoringConfig(Section):

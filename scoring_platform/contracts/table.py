@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import ibis
@@ -60,7 +61,7 @@ class Table:
             dict(self.columns), strict=True, unique=list(self.key), name=self.name, description=self.description
         )
 
-    @property
+    @cached_property
     def schema(self) -> ibis.Schema:
         """Column names and engine types, in writing order."""
         return ibis.schema({name: column.dtype.type for name, column in self.columns.items()})

@@ -6,6 +6,7 @@ Belongs here: text to text on engine columns. Does not belong here: who is linke
 from __future__ import annotations
 
 from collections.abc import Mapping
+from string import ascii_lowercase, ascii_uppercase
 
 import ibis
 import ibis.expr.types as ir
@@ -22,8 +23,13 @@ def email(value: ir.StringColumn) -> ir.StringColumn:
     narrow = value.re_search(f"[{_WIDE[0]}-{_WIDE[-1]}\u3000]").ifelse(
         value.translate(_WIDE, _NARROW).replace("\u3000", ""), value
     )
-    text = narrow.strip().lower()
+    text = _lowered(narrow.strip())
     return text.re_search(r"^[^@\s]+@[^@\s]+\.[^@\s.]+$").ifelse(text, None)
+
+
+def _lowered(value: ir.StringValue) -> ir.StringValue:
+    """Return a text with A to Z in lower case; of other scripts two letters may have one lower case: two people."""
+    return value.re_search(r"[^\x00-\x7f]").ifelse(value.translate(ascii_uppercase, ascii_lowercase), value.lower())
 
 
 def delivered(value: ir.StringColumn, providers: Mapping[str, EmailProvider]) -> ir.StringColumn:

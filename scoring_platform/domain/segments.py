@@ -13,6 +13,7 @@ import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.config.scoring import Condition, SegmentRule, Segments
+from scoring_platform.domain.running import Days, Sums, running
 
 
 def measures(rules: Segments) -> list[str]:
@@ -38,23 +39,24 @@ def undecided(measured: ir.Table, rules: Segments) -> ir.Table:
     return measured.filter(ibis.or_(*open_rules)).select("customer_id").distinct()
 
 
-def segments(measured: ir.Table, past: ir.Table, rules: Segments) -> ir.Table:
+def segments(measured: ir.Table, past: ir.Table, rules: Segments, *, days: Days) -> ir.Table:
     """Return the segment of every row of ``measured``.
 
     Args:
         measured: Day, customer and the measures that conditions name, for the days to compute.
         past: The same for undecided customers, for those days and the look-back before each.
         rules: The ordered rules.
+        days: The days to compute.
 
     Returns:
         Columns as_of, customer_id, segment.
     """
-    joined = _decided(measured, past, rules)
+    joined = _decided(measured, past, rules, days)
     cases = [(_member(joined, rule), ibis.literal(rule.segment)) for rule in rules.rules]
     return joined.select("as_of", "customer_id", segment=ibis.cases(*cases, else_=ibis.literal(rules.fallback)))
 
 
-def memberships(measured: ir.Table, past: ir.Table, rules: Segments) -> ir.Table:
+def memberships(measured: ir.Table, past: ir.Table, rules: Segments, *, days: Days) -> ir.Table:
     """Return for every row of ``measured`` of which rules the customer is a member, whichever of them comes first.
 
     Takes what ``segments`` takes.
@@ -62,7 +64,7 @@ def memberships(measured: ir.Table, past: ir.Table, rules: Segments) -> ir.Table
     Returns:
         Columns as_of, customer_id and ``member_<segment>`` for each rule.
     """
-    joined = _decided(measured, past, rules)
+    joined = _decided(measured, past, rules, days)
     return joined.select(
         "as_of", "customer_id", **{f"member_{rule.segment}": _member(joined, rule) for rule in rules.rules}
     )
@@ -108,34 +110,25 @@ def _holds(table: ir.Table, condition: Condition) -> ir.BooleanValue:
     return ibis.and_(*parts).fill_null(False)
 
 
-def _decided(measured: ir.Table, past: ir.Table, rules: Segments) -> ir.Table:
+def _decided(measured: ir.Table, past: ir.Table, rules: Segments, days: Days) -> ir.Table:
     """Put beside each row the last days on which rules were entered and left."""
-    return measured.left_join(_last_decisive(measured, past, rules), ["as_of", "customer_id"])
+    if all(rule.stay is None for rule in rules.rules):
+        return measured
+    return measured.left_join(_last_decisive(past, rules, days), ["as_of", "customer_id"])
 
 
-def _last_decisive(measured: ir.Table, past: ir.Table, rules: Segments) -> ir.Table:
+def _last_decisive(past: ir.Table, rules: Segments, days: Days) -> ir.Table:
     """Return per day and undecided customer the last day each rule was entered and left within the look-back."""
-    marks = past.select("customer_id", "as_of", **_marks(past, rules))
-    days = measured.select("as_of").distinct()
-    first = days.as_of - ibis.interval(days=rules.look_back_days)
-    seen = days.join(marks.rename(marked_on="as_of"), [marks.as_of <= days.as_of, marks.as_of > first])
-    found: dict[str, ir.Value] = {}
-    for rule in rules.rules:
-        if rule.stay is not None:
-            found[f"in_{rule.segment}"] = seen.marked_on.max(where=seen[f"enter_{rule.segment}"])
-            found[f"out_{rule.segment}"] = seen.marked_on.max(where=seen[f"leave_{rule.segment}"])
-    if not found:
-        found = {"_none": seen.count()}
-    return seen.group_by(["as_of", "customer_id"]).aggregate(**found)
-
-
-def _marks(past: ir.Table, rules: Segments) -> dict[str, ir.Value]:
     marks: dict[str, ir.Value] = {}
     for rule in rules.rules:
         if rule.stay is not None:
-            marks[f"enter_{rule.segment}"] = _holds(past, rule.enter)
-            marks[f"leave_{rule.segment}"] = ~_holds(past, rule.stay)
-    return marks
+            marks[f"in_{rule.segment}"] = _holds(past, rule.enter).ifelse(past.as_of, None)
+            marks[f"out_{rule.segment}"] = _holds(past, rule.stay).ifelse(None, past.as_of)
+    marked = past.select("customer_id", active_on=past.as_of, **marks)
+    found = running(marked, days, Sums(latest={name: marked[name] for name in marks}))
+    # Of a range, what was decisive before the look-back of one of its days is not so any more.
+    opened = found.as_of - ibis.interval(days=rules.look_back_days)
+    return found.mutate(**{name: (found[name] > opened).ifelse(found[name], None) for name in marks})
 
 
 def _member(joined: ir.Table, rule: SegmentRule) -> ir.BooleanValue:

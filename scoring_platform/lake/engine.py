@@ -33,6 +33,8 @@ _WRITTEN_ROWS, _DAYS_AT_ONCE = 20_000, 16
 """Rows a thread collects before it writes them out, and days that are written at once, when memory is to be spared."""
 
 
+_UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+
 _log = logging.getLogger(__name__)
 
 
@@ -70,6 +72,11 @@ class DuckDBEngine:
         self._names = 0
         self._is_sparing = False
         self._ample: str | None = None
+
+    def memory(self) -> int:
+        """Return how many bytes the engine may use."""
+        number, unit = self._setting("memory_limit").split()
+        return int(float(number) * _UNITS[unit])
 
     def read(self, table: Table, days: Iterable[date]) -> ir.Table:
         """Return the rows of the published ``days`` of ``table`` with their ``as_of``; none gives an empty table."""

@@ -5,6 +5,7 @@ Belongs here: starting, following and summing up a run. Does not belong here: wh
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from dagster_shared.error import SerializableErrorInfo
 from scoring_platform.errors import ScoringError
 from scoring_platform.orchestration.alerts import Evaluated
 from scoring_platform.orchestration.assets.activation import RELEASE_TAG
+from scoring_platform.orchestration.assets.factory import PROGRESS
 from scoring_platform.orchestration.build import build_definitions
 from scoring_platform.orchestration.jobs import DAILY_SCORING_JOB, LANE
 from scoring_platform.orchestration.sensors import TOLD, run_evaluations
@@ -124,13 +126,15 @@ class Runner:
 
     @contextmanager
     def _followed(self, run_id: str) -> Iterator[None]:
-        """Say each finished step while the run goes on."""
-        done = threading.Event()
+        """Say each finished step, and each piece of a range, while the run goes on."""
+        done, pieces = threading.Event(), _Saying(self._say)
         follower = threading.Thread(target=self._follow, args=(run_id, done), daemon=True)
         follower.start()
+        PROGRESS.addHandler(pieces)
         try:
             yield
         finally:
+            PROGRESS.removeHandler(pieces)
             done.set()
             follower.join()
 
@@ -151,6 +155,18 @@ class Runner:
                 else:
                     mark = "ok    " if event.is_step_success else "FAILED"
                     self._say(f"  {mark} {event.step_key:<22} {at - started.get(event.step_key, at):6.1f} s")
+
+
+class _Saying(logging.Handler):
+    """Says what is logged."""
+
+    def __init__(self, say: Say) -> None:
+        super().__init__(logging.INFO)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say the words of a record."""
+        self._say(f"         {record.getMessage()}")
 
 
 _STEPS = {dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}

@@ -33,29 +33,33 @@ _Versions = Mapping[date, Mapping[str, str | None]]
 
 @dataclass(frozen=True)
 class Resolved:
-    """Who is who on the days of a step.
+    """Who is who.
 
     Attributes:
-        rows: The rows of customer_identities.
+        identities: Every identifier with its customer and the day on which it was first seen.
         merges: How many customers became part of another one.
         set_aside: How many identifiers link nobody, by reason.
     """
 
-    rows: ir.Table
+    identities: ir.Table
     merges: int
     set_aside: Mapping[str, int]
 
+    def on(self, step: Step) -> ir.Table:
+        """Return the rows of customer_identities for the days of a step: what had been seen by each."""
+        days = step.days_table()
+        return days.join(self.identities, self.identities.first_seen_on <= days.as_of)
+
 
 def resolve(step: Step) -> Resolved:
-    """Resolve today's graph, cut to what had been seen by each day, and record its merges and what was set aside."""
+    """Resolve today's graph and record its merges and what was set aside."""
     remember(step)
     materialise = step.engine.materialise
     known = _known(step)
     found = identity.resolve(_records(step), known, _rules(step), materialise=materialise)
     merges = record_merges(step.ledger, _merges(step, found, known), now=step.now)
     set_aside = _set_aside(step, found.set_aside)
-    days = step.days_table()
-    return Resolved(days.join(found.identities, found.identities.first_seen_on <= days.as_of), merges, set_aside)
+    return Resolved(found.identities, merges, set_aside)
 
 
 def remember(step: Step) -> None:

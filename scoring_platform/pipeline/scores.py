@@ -91,7 +91,7 @@ def _with_forecasts(step: Step, scored: ir.Table, bought: ir.Table, days: Sequen
 
 def _segments(step: Step) -> ir.Table:
     measured, past = segment_measures(step)
-    return step.engine.materialise(segments.segments(measured, past, step.config.segments))
+    return step.engine.materialise(segments.segments(measured, past, step.config.segments, days=step.as_days()))
 
 
 def segment_measures(step: Step) -> tuple[ir.Table, ir.Table]:

@@ -85,7 +85,7 @@ class Computed:
     def memberships(self, customers: ir.Table) -> ir.Table:
         """Return of which rules ``customers`` are members (``domain.segments.memberships``)."""
         measured, past = (part.semi_join(customers, "customer_id") for part in (self.measured, self.past))
-        return segments.memberships(measured, past, self.step.config.segments)
+        return segments.memberships(measured, past, self.step.config.segments, days=self.step.as_days())
 
 
 def computed(step: ComputedStep) -> Computed:
@@ -96,7 +96,7 @@ def computed(step: ComputedStep) -> Computed:
     scores = keep(rows.select("as_of", **{name: rows[name].cast(kind) for name, kind in contract.schema.items()}))
     own = replace(step, computed={**step.computed, "customer_scores": scores})
     measured, past = segment_measures(own)
-    found = keep(segments.segments(measured, past, step.config.segments))
+    found = keep(segments.segments(measured, past, step.config.segments, days=step.as_days()))
     return Computed(own, scores, found, measured, past, _cut_offs(step))
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from scoring_platform.config.scoring import Condition, Segments
 from scoring_platform.domain import segments
-from scoring_platform_tests.domain.tables import DAY, SEGMENTS, Database, before, frame, table
+from scoring_platform_tests.domain.tables import DAY, SEGMENTS, Database, as_days, before, frame, table
 
 MEASURES = {
     "recency_days": "int64",
@@ -40,7 +40,9 @@ def found(
     db: Database, days: Sequence[tuple[str, date, State]], past: Sequence[tuple[str, date, State]] | None = None
 ) -> dict[tuple[str, date], str]:
     """Segment by customer and day; each customer and day once."""
-    rows = db.rows(segments.segments(measured(days), measured(days if past is None else past), SEGMENTS))
+    past = days if past is None else past
+    wanted = as_days(*{day for _, day, _ in days})
+    rows = db.rows(segments.segments(measured(days), measured(past), SEGMENTS, days=wanted))
     by_key = {(row["customer_id"], row["as_of"]): row["segment"] for row in rows}
     assert len(by_key) == len(rows) == len(days)
     return by_key

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import ibis.expr.types as ir
 import pytest
 
 from scoring_platform.orchestration.build import build_definitions
+from scoring_platform.pipeline import scores
+from scoring_platform.pipeline.step import Step
 from scoring_platform_tests.end_to_end.fixtures import SHOP_START, orders_of, shop, write_orders
 from scoring_platform_tests.end_to_end.platform import REPOSITORY, Platform
 
@@ -19,6 +25,7 @@ DERIVED_UNTIL_TRANSITIONS = (
     "raw_orders", "customer_identities", "customer_activity", "nps_responses", "score_models", "customer_profiles",
     "customer_scores", "score_changes", "customer_segments", "segment_transitions",
 )  # fmt: skip
+IN_PIECES = ("customer_identities", "customer_activity", "customer_profiles", "customer_scores", "customer_segments")
 CDNOW = REPOSITORY.parent / "shared" / "data" / "cdnow" / "cdnow_master.csv.gz"
 
 
@@ -68,10 +75,10 @@ def run_both_ways(one_by_one: Platform, at_once: Platform, days: list[date]) -> 
     compare(one_by_one, at_once, days)
 
 
-def shops(root: Path, days: int) -> tuple[Platform, Platform]:
+def shops(root: Path, days: int, **changes: Any) -> tuple[Platform, Platform]:
     homes = []
     for name in ("one_by_one", "at_once"):
-        platform = shop(root / name, rfm={"minimum_buyers": 10})
+        platform = shop(root / name, rfm={"minimum_buyers": 10}, **changes)
         write_orders(platform, lively_log(days))
         homes.append(platform)
     return homes[0], homes[1]
@@ -96,6 +103,70 @@ def test_a_range_sends_nothing_and_reports_nothing(tmp_path: Path) -> None:
     assert platform.lake.days("customer_segments") == [FIRST, FIRST + timedelta(days=1)]
     assert "crm_sync_plan" not in platform.lake.tables()
     assert not platform.settings.reports_root.exists()
+
+
+def start_again(platform: Platform, days: list[date]) -> None:
+    """Run the backfill that was interrupted once more; what it had published stays as the first run left it."""
+    before = {(name, day): made_by(platform, name, day) for name in IN_PIECES for day in days}
+    made = {place: run_id for place, run_id in before.items() if run_id is not None}
+    assert made, "something was done before"
+
+    again = platform.command("backfill", "--from", str(days[0]), "--to", str(days[-1]))
+
+    assert again.code == 0, again.said
+    assert {place: made_by(platform, *place) for place in made} == made
+    assert "was done already" in again.said
+
+
+def made_by(platform: Platform, table: str, day: date) -> str | None:
+    version = platform.lake.version(table, day)
+    return str(version.info["run_id"]) if version else None
+
+
+def test_an_interrupted_range_goes_on_after_the_pieces_that_were_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = [FIRST + timedelta(days=offset) for offset in range(4)]
+    undisturbed, platform = shops(tmp_path, HISTORY_DAYS + 6, engine={"range_days": 2})
+    assert undisturbed.command("backfill", "--from", str(days[0]), "--to", str(days[-1])).code == 0
+
+    whole = scores.customer_scores
+
+    def interrupted(step: Step) -> ir.Table:
+        if step.days[0] > days[0]:
+            raise SystemError
+        return whole(step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scores, "customer_scores", interrupted)
+        failed = platform.command("backfill", "--from", str(days[0]), "--to", str(days[-1]))
+    assert failed.code == 1, failed.said
+    assert platform.lake.days("customer_scores") == days[:2], failed.said
+
+    start_again(platform, days)
+    compare(undisturbed, platform, days)
+
+
+@pytest.mark.drill
+@pytest.mark.timeout(1200)
+def test_a_range_that_is_killed_again_and_again_ends_like_one_nobody_disturbed(tmp_path: Path) -> None:
+    days = [FIRST + timedelta(days=offset) for offset in range(12)]
+    undisturbed, platform = shops(tmp_path, HISTORY_DAYS + 14, engine={"range_days": 3})
+    assert undisturbed.command("backfill", "--from", str(days[0]), "--to", str(days[-1])).code == 0
+
+    for table, day in (("customer_profiles", days[2]), ("customer_scores", days[5]), ("customer_segments", days[8])):
+        kill_when_published(platform, days, table, day)
+    start_again(platform, days)
+    compare(undisturbed, platform, days)
+
+
+def kill_when_published(platform: Platform, days: list[date], table: str, day: date) -> None:
+    process = platform.start("backfill", "--from", str(days[0]), "--to", str(days[-1]))
+    while process.poll() is None and platform.lake.version_id(table, day) is None:
+        time.sleep(0.01)
+    assert process.poll() is None, "it was still running"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 @pytest.mark.drill

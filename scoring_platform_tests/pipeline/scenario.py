@@ -101,7 +101,7 @@ class Shop:
     def compute(self, *days: date) -> None:
         """Compute ``days`` as one run."""
         step = self.step(*days)
-        self.write("customer_identities", identities.resolve(step).rows, days)
+        self.write("customer_identities", identities.resolve(step).on(step), days)
         wanted = profile.activity_days(step)
         inputs = {day: profile.activity_inputs(step, day) for day in wanted}
         facts = profile.customer_activity(step, wanted)

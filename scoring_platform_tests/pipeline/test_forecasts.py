@@ -31,7 +31,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shop.publish(MAY)
         shop.publish_states(DAYS)
         step = shop.step(*DAYS)
-        shop.write("customer_identities", identities.resolve(step).rows, DAYS)
+        shop.write("customer_identities", identities.resolve(step).on(step), DAYS)
         wanted = profile.activity_days(step)
         shop.write("customer_activity", profile.customer_activity(step, wanted), wanted)
         shop.write("nps_responses", nps.nps_responses(step), DAYS)

@@ -86,7 +86,7 @@ class Platform:
         self._load(loaded, now)
         self.memory.look(self._pictures(loaded))
         step = Step(self.engine, self.settings, self.ledger, days, now)
-        self._write("customer_identities", step, days, identities.resolve(step).rows)
+        self._write("customer_identities", step, days, identities.resolve(step).on(step))
         wanted = profile.activity_days(step)
         inputs = {day: profile.activity_inputs(step, day) for day in wanted}
         self._write("customer_activity", step, wanted, profile.customer_activity(step, wanted), inputs=inputs)

@@ -31,7 +31,8 @@ def morning(shop: Shop, day: date) -> None:
 
 def resolve(shop: Shop, *days: date) -> None:
     """Say who is who on days, in one run."""
-    shop.write("customer_identities", identities.resolve(shop.step(*days)).rows, days)
+    step = shop.step(*days)
+    shop.write("customer_identities", identities.resolve(step).on(step), days)
 
 
 def account(shop: Shop, email: str | None = OLD) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def morning(shop: Shop, *days: date) -> list[date]:
     shop.publish(days[-1])
     shop.publish_states(days)
     step = shop.step(*days)
-    shop.write("customer_identities", identities.resolve(step).rows, days)
+    shop.write("customer_identities", identities.resolve(step).on(step), days)
     wanted = profile.activity_days(step)
     inputs = {one: profile.activity_inputs(step, one) for one in wanted}
     shop.write("customer_activity", profile.customer_activity(step, wanted), wanted, inputs=inputs)
@@ -191,7 +191,8 @@ def test_a_merge_that_was_published_before_its_run_broke_off_is_made_up_for(tmp_
         shop.order("r2", SECOND, email="r1@example.jp")
         shop.publish(SECOND)
         shop.publish_states([SECOND])
-        shop.write("customer_identities", identities.resolve(shop.step(SECOND)).rows, [SECOND])
+        step = shop.step(SECOND)
+        shop.write("customer_identities", identities.resolve(step).on(step), [SECOND])
 
         assert morning(shop, THIRD) == [START + timedelta(days=1), SECOND, THIRD]
         assert len({row["customer_id"] for row in shop.rows("customer_activity")}) == 1

@@ -36,7 +36,7 @@ def _plan(frame: Frame) -> dg.AssetsDefinition:
 
     @dg.asset(
         **asset_arguments(table),
-        deps=frame.deps(*_READ, *_records_read(frame.settings)),
+        deps=frame.deps(table.name, *_READ, *_records_read(frame.settings)),
         partitions_def=frame.partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=checks.derived_specs(table, frame.partitions),

@@ -3,9 +3,10 @@
 Belongs here: the one way a table becomes an asset. Does not belong here: any particular table.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -16,15 +17,22 @@ from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.contracts.table import Table
 from scoring_platform.ingest.loading import Load, Loaded, load
 from scoring_platform.lake.audit import ContractBreachError
+from scoring_platform.lake.tree import Version
 from scoring_platform.lake.views import refresh_views
-from scoring_platform.lake.write import write
+from scoring_platform.lake.write import Written, write
 from scoring_platform.orchestration import checks
 from scoring_platform.orchestration.metadata import loaded_metadata, quarantine_samples, written_metadata
 from scoring_platform.orchestration.partitions import run_days
 from scoring_platform.orchestration.policy import asset_arguments, freshness
 from scoring_platform.orchestration.resources import LakeResource, LedgerResource, SourcesResource
+from scoring_platform.pipeline import pieces
 from scoring_platform.pipeline.step import Step
 from scoring_platform.settings import Settings
+
+PROGRESS = logging.getLogger("scoring_platform.progress")
+"""Gets a line for each piece of a range."""
+PROGRESS.setLevel(logging.INFO)
+PROGRESS.propagate = False
 
 Compute = Callable[[Step], ir.Table]
 Results = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
@@ -36,10 +44,18 @@ class Frame:
 
     settings: Settings
     partitions: dg.DailyPartitionsDefinition
+    _known: dict[str, list[str]] = field(default_factory=dict, repr=False, init=False)
 
-    def deps(self, *names: str) -> list[str]:
-        """Return those of ``names`` that this configuration has: raw tables without a source are left out."""
-        return [name for name in names if not name.startswith("raw_") or name in self.settings.raw_tables]
+    def deps(self, table: str, *names: str) -> list[str]:
+        """Return what ``table`` is made from: ``names``, raw tables without a source left out."""
+        there = [name for name in names if not name.startswith("raw_") or name in self.settings.raw_tables]
+        self._known[table] = there
+        return there
+
+    def upstream(self, table: str) -> set[str]:
+        """Return every table that ``table`` is made from, directly or not."""
+        direct = self._known.get(table, [])
+        return set(direct).union(*(self.upstream(name) for name in direct))
 
 
 @contextmanager
@@ -59,7 +75,7 @@ def raw_asset(frame: Frame, name: str) -> dg.AssetsDefinition:
 
     @dg.asset(
         **asset_arguments(table),
-        deps=frame.deps(*([table.day_from] if table.day_from else [])),
+        deps=frame.deps(name, *([table.day_from] if table.day_from else [])),
         partitions_def=frame.partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=checks.raw_specs(table, frame.partitions),
@@ -105,7 +121,7 @@ def table_asset(
 
     @dg.asset(
         **asset_arguments(table),
-        deps=frame.deps(*deps),
+        deps=frame.deps(name, *deps),
         partitions_def=frame.partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=checks.derived_specs(table, frame.partitions),
@@ -114,7 +130,7 @@ def table_asset(
     )
     def asset(context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource) -> Results:
         with open_step(context, lake, ledger, frame.settings) as step:
-            yield from publish(context, step, table, compute, plot=plot)
+            yield from publish(context, step, table, compute, upstream=frame.upstream(name), plot=plot)
 
     return asset
 
@@ -125,15 +141,28 @@ def publish(
     table: Table,
     compute: Compute,
     *,
+    upstream: Collection[str] | None = None,
     days: Sequence[date] | None = None,
     info: Mapping[str, Any] | None = None,
     plot: Callable[[Step], Mapping[str, Any]] | None = None,
     passed: Sequence[dg.AssetCheckResult] = (),
 ) -> Results:
-    """Compute, audit and publish; a breach yields the failed check and nothing else, so that nothing follows."""
+    """Compute, audit and publish; a breach yields the failed check and nothing else, so that nothing follows.
+
+    Args:
+        context: Of the asset.
+        step: The run's days.
+        table: The table.
+        compute: Gives the rows of a step's days.
+        upstream: Every table it is made from, directly or not; without it days are never taken as done before.
+        days: Other days to publish than the run's.
+        info: Recorded with each version.
+        plot: Gives further metadata after publishing.
+        passed: Results of checks that were made before.
+    """
     wanted = step.days if days is None else days
     try:
-        written = write(step.engine, table, compute(step), days=wanted, info={**step.recorded(), **(info or {})})
+        written = _publish_pieces(context, step, table, compute, days=wanted, upstream=upstream, info=info or {})
     except ContractBreachError as breach:
         limit = breach.audit.first_bad_day
         _note_contract(context, step, table, [day for day in step.days if limit and day < limit])
@@ -144,6 +173,41 @@ def publish(
     _note_contract(context, step, table, step.days)
     metadata = {**(plot(step) if plot else {}), **written_metadata(step, table, written)}
     yield dg.MaterializeResult(metadata=metadata, check_results=[*passed, checks.contract_passed(table)])
+
+
+def _publish_pieces(
+    context: dg.AssetExecutionContext,
+    step: Step,
+    table: Table,
+    compute: Compute,
+    *,
+    days: Sequence[date],
+    upstream: Collection[str] | None,
+    info: Mapping[str, Any],
+) -> Written:
+    """Publish ``days`` piece by piece, oldest first; pieces that an interrupted run has done stay as they are."""
+    versions: list[Version] = []
+    changed: list[date | None] = []
+    for chosen in pieces.cut(step, table, days):
+        piece = pieces.piece(step, table, chosen, upstream=upstream)
+        if piece.done:
+            versions += piece.done
+        else:
+            about = {**step.recorded(), **info, pieces.BASIS: piece.basis}
+            done = write(step.engine, table, compute(step.for_days(chosen)), days=chosen, info=about)
+            versions, changed = [*versions, *done.versions], [*changed, *done.changed_days]
+        if len(chosen) < len(days):
+            _say_progress(context, table, versions, days, again=not piece.done)
+    return Written(table.name, tuple(versions), tuple(changed))
+
+
+def _say_progress(
+    context: dg.AssetExecutionContext, table: Table, versions: Sequence[Version], days: Sequence[date], *, again: bool
+) -> None:
+    words = f"{table.name}: {versions[-1].day}, {len(versions)} of {len(days)} days"
+    words += "" if again else " (was done already)"
+    context.log.info(words)
+    PROGRESS.info(words)
 
 
 def _note_touched(context: dg.AssetExecutionContext, table: Table, loaded: Loaded) -> None:

@@ -44,7 +44,7 @@ def _customer_identities(frame: Frame) -> dg.AssetsDefinition:
 
     @dg.asset(
         **asset_arguments(table),
-        deps=frame.deps(*_MENTIONING),
+        deps=frame.deps(table.name, *_MENTIONING),
         partitions_def=frame.partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[checks.shared_spec(table, frame.partitions), *checks.derived_specs(table, frame.partitions)],
@@ -58,7 +58,8 @@ def _customer_identities(frame: Frame) -> dg.AssetsDefinition:
                 context,
                 step,
                 table,
-                lambda _: found.rows,
+                found.on,
+                upstream=frame.upstream(table.name),
                 passed=[checks.shared_result(table, found.set_aside)],
                 plot=lambda _: {"merges": found.merges},
             )
@@ -72,7 +73,7 @@ def _customer_activity(frame: Frame) -> dg.AssetsDefinition:
 
     @dg.asset(
         **asset_arguments(table),
-        deps=frame.deps("customer_identities", *profile.ACTIVITY_INPUTS),
+        deps=frame.deps(table.name, "customer_identities", *profile.ACTIVITY_INPUTS),
         partitions_def=frame.partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[checks.history_spec(table, frame.partitions), *checks.derived_specs(table, frame.partitions)],
@@ -92,7 +93,8 @@ def _customer_activity(frame: Frame) -> dg.AssetsDefinition:
                 context,
                 step,
                 table,
-                lambda step: profile.customer_activity(step, days),
+                lambda part: profile.customer_activity(step, part.days),
+                upstream=frame.upstream(table.name),
                 days=days,
                 info={"inputs": inputs},
                 passed=[checks.history_result(table, None)],

@@ -40,7 +40,7 @@ def _model_backtest(frame: Frame) -> dg.AssetsDefinition:
 
     @dg.asset(
         **asset_arguments(table),
-        deps=frame.deps("score_models", "customer_scores", "customer_profiles", "customer_activity"),
+        deps=frame.deps(table.name, "score_models", "customer_scores", "customer_profiles", "customer_activity"),
         partitions_def=frame.partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=[checks.forecasts_spec(table, frame.partitions), *checks.derived_specs(table, frame.partitions)],
@@ -86,7 +86,7 @@ def _daily_report(frame: Frame) -> dg.AssetsDefinition:
         group_name="reporting",
         owners=[OWNER],
         kinds={"python", "html"},
-        deps=frame.deps(*REPORT_DEPS),
+        deps=frame.deps("daily_report", *REPORT_DEPS),
         partitions_def=frame.partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         freshness_policy=freshness(daily=True),
