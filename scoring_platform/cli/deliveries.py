@@ -1,4 +1,4 @@
-"""The sandbox's SendGrid pushes to the receiver of this home, as the real one does, while a command receives.
+"""The sandbox's SendGrid and Formbricks push to the receiver of this home, as the real ones do, while one runs.
 
 Belongs here: when and where it pushes. Does not belong here: what it pushes and how it signs (``sandbox``), receiving
 (``webhooks``), the commands (``services``).
@@ -28,19 +28,39 @@ _LOOK_SECONDS = 2.0
 _END_SECONDS = 2.0
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, not bound
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_PATH = "/webhooks/email/sendgrid"
 
 
-def pushes(settings: Settings) -> bool:
-    """Return whether SendGrid is the sandbox, so that its events have to be pushed by this machine."""
-    section = settings.config.sources.sendgrid
-    return section is not None and section.endpoint == SANDBOX
+@dataclass(frozen=True)
+class Sender:
+    """A vendor of the sandbox that pushes.
+
+    Attributes:
+        system: Its name in the configuration.
+        path: Where it posts to.
+        words: What it is called, and what it posts.
+    """
+
+    system: str
+    path: str
+    words: tuple[str, str]
+
+
+SENDGRID = Sender("sendgrid", "/webhooks/email/sendgrid", ("SendGrid", "events"))
+FORMBRICKS = Sender("formbricks", "/webhooks/nps/formbricks", ("Formbricks", "answers of the last day"))
+
+
+def senders(settings: Settings) -> list[Sender]:
+    """Return the vendors that are the sandbox, so that what they push has to be pushed by this machine."""
+    sources = settings.config.sources
+    found = [SENDGRID] if sources.sendgrid is not None and sources.sendgrid.endpoint == SANDBOX else []
+    survey = sources.formbricks
+    return found + ([FORMBRICKS] if survey is not None and survey.webhook and survey.endpoint == SANDBOX else [])
 
 
 def listening_port(settings: Settings, port: int | None) -> int | None:
     """Return the port to listen on; where the sandbox has to know it, a free one is chosen beforehand."""
     chosen = settings.config.webhooks.port if port is None else port
-    if chosen or not pushes(settings):
+    if chosen or not senders(settings):
         return port
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
@@ -51,17 +71,20 @@ def pushed_mail(settings: Settings, *, host: str | None = None, port: int | None
     """Let the sandbox push once the receiver answers, and every minute, until the block ends.
 
     Args:
-        settings: The settings; without SendGrid in the sandbox nothing happens.
+        settings: The settings; without a vendor of the sandbox that pushes nothing happens.
         host: Where the receiver listens, instead of the configured address.
         port: Its port, instead of the configured one; see ``listening_port``.
     """
     given = host or settings.config.webhooks.host
     listens = "127.0.0.1" if given in _EVERYWHERE else given
-    if not pushes(settings):
+    if not senders(settings):
         yield
         return
     if listens not in _LOOPBACK:
-        click.echo(f"The sandbox pushes on loopback only: no e-mail events come while the receiver listens on {given}")
+        what = " and ".join(
+            {"sendgrid": "e-mail events", "formbricks": "answers"}[one.system] for one in senders(settings)
+        )
+        click.echo(f"The sandbox pushes on loopback only: no {what} come while the receiver listens on {given}")
         yield
         return
     name = f"[{listens}]" if ":" in listens else listens
@@ -86,19 +109,24 @@ class _Pusher:
         while not self._answers():
             if self.ended.wait(_LOOK_EVERY):
                 return
-        pushed = 0
+        pushed = dict.fromkeys(senders(self.settings), 0)
         while True:
-            try:
-                fresh = running_sandbox(self.settings).deliver_webhooks("sendgrid", f"{self.receiver}{_PATH}")
-            except TransientError as error:
-                if not self.ended.is_set():
-                    click.echo(f"The sandbox's SendGrid could not deliver: {error}", err=True)
-            else:
-                if fresh and not pushed:
-                    click.echo(f"The sandbox's SendGrid delivered {fresh:,} events; new ones follow every minute.")
-                pushed += fresh
+            for sender in pushed:
+                pushed[sender] += self._push(sender, first=not pushed[sender])
             if self.ended.wait(EVERY):
                 return
+
+    def _push(self, sender: Sender, *, first: bool) -> int:
+        name, what = sender.words
+        try:
+            fresh = running_sandbox(self.settings).deliver_webhooks(sender.system, f"{self.receiver}{sender.path}")
+        except TransientError as error:
+            if not self.ended.is_set():
+                click.echo(f"The sandbox's {name} could not deliver: {error}", err=True)
+            return 0
+        if fresh and first:
+            click.echo(f"The sandbox's {name} delivered {fresh:,} {what}; new ones follow every minute.")
+        return fresh
 
     def _answers(self) -> bool:
         try:

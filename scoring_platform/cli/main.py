@@ -22,6 +22,7 @@ COMMANDS = {
     "doctor": "doctor",
     "crm": "crm",
     "models": "models",
+    "nps": "nps",
     "identity": "identity",
     "lake": "lake",
     "webhooks": "services",

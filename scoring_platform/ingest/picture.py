@@ -90,6 +90,11 @@ def new_picture(merge: Merge) -> Picture:
     return Picture(rows.filter(rows.as_of.isin(ordered)), ordered)
 
 
+def latest_known(merge: Merge, published: ir.Table) -> ir.Table:
+    """Return one row per key of what is published and the good rows delivered, whatever day they belong to."""
+    return _latest(merge, _good(merge), published)
+
+
 def _good(merge: Merge) -> ir.Table:
     return merge.judged.filter(merge.judged._reason.isnull()).select(merge.columns)
 

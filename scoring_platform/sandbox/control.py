@@ -15,9 +15,11 @@ from starlette.routing import Route
 
 from scoring_platform.sandbox.company import Company
 from scoring_platform.sandbox.days import iso_z
-from scoring_platform.sandbox.event_webhook import EventWebhook, UndeliveredError, is_loopback
+from scoring_platform.sandbox.event_webhook import EventWebhook
 from scoring_platform.sandbox.faults import Fault
 from scoring_platform.sandbox.inbound import fields
+from scoring_platform.sandbox.pushing import Push, UndeliveredError, is_loopback
+from scoring_platform.sandbox.survey_webhook import SurveyWebhook
 
 
 def routes(company: Company) -> list[Route]:
@@ -35,7 +37,8 @@ def routes(company: Company) -> list[Route]:
 class _Control:
     def __init__(self, company: Company) -> None:
         self._company = company
-        self._webhook = EventWebhook(company)
+        pushes: tuple[Push, ...] = (EventWebhook(company), SurveyWebhook(company))
+        self._pushes = {push.vendor: push for push in pushes}
 
     def health(self, _request: Request) -> Response:
         return JSONResponse({"ok": True, "now": iso_z(self._company.clock.instant()), "pid": os.getpid()})
@@ -67,10 +70,12 @@ class _Control:
     async def webhooks(self, request: Request) -> Response:
         asked = await fields(request)
         url = str(asked.get("url"))
-        if asked.get("vendor") != "sendgrid" or not is_loopback(url):
-            return JSONResponse({"error": "vendor must be sendgrid, and url http:// on loopback"}, status_code=400)
+        push = self._pushes.get(str(asked.get("vendor")))
+        if push is None or not is_loopback(url):
+            known = " or ".join(self._pushes)
+            return JSONResponse({"error": f"vendor must be {known}, and url http:// on loopback"}, status_code=400)
         try:
             # In a thread: the receiver may well ask this server something before it answers.
-            return JSONResponse({"delivered": await run_in_threadpool(self._webhook.deliver, url)})
+            return JSONResponse({"delivered": await run_in_threadpool(push.deliver, url)})
         except UndeliveredError as error:
             return JSONResponse({"error": str(error)}, status_code=502)

@@ -25,7 +25,7 @@ CREDENTIALS: dict[str, dict[str, str]] = {
     "matomo": {"token": "sandbox-matomo-token"},
     "zendesk": {"client_id": "sandbox-desk-client", "client_secret": "sandbox-desk-secret"},
     "intercom": {"token": "sandbox-intercom-token"},
-    "formbricks": {"api_key": "fbk_sandbox"},
+    "formbricks": {"api_key": "fbk_sandbox", "webhook_secret": "whsec_c2FuZGJveC1zdXJ2ZXktd2ViaG9vaw=="},
     "hubspot": {"token": "pat-sandbox"},
     "salesforce": {
         "client_id": "sandbox-sales-client",

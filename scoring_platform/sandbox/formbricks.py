@@ -81,7 +81,7 @@ def _list(company: Company, request: Request) -> Response:
     now, books = company.instant(), company.population.books
     found = [v for v in books.responses.at(now) if span[0] <= _time(v, query.get("filterDateField", by)) <= span[1]]
     found.sort(key=lambda version: (_time(version, by), version.number), reverse=order == "desc")
-    data = [_response(books, version) for version in found[skip : skip + limit]]
+    data = [response_of(books, version) for version in found[skip : skip + limit]]
     return JSONResponse({"data": data, "meta": {"total": len(found), "limit": limit, "offset": skip}})
 
 
@@ -96,7 +96,8 @@ def _time(version: Version[Answer], field: str) -> int:
     return version.since if field == "updatedAt" else version.thing.created_at
 
 
-def _response(books: Books, version: Version[Answer]) -> Item:
+def response_of(books: Books, version: Version[Answer]) -> Item:
+    """Word a response as the API and the webhook do."""
     answer = version.thing
     who = books.people[answer.person]
     data: Item = {} if answer.score is None else {SCORE_QUESTION: answer.score}

@@ -1,7 +1,8 @@
 """Formbricks: answers to the NPS survey.
 
-Belongs here: reading responses and naming their fields in our contract. Does not belong here: matching a response to a
-customer, or the webhook that brings responses at once.
+Belongs here: reading responses, by calls and from the inbox where its webhook brings them at once, and naming their
+fields in our contract. Does not belong here: matching a response to a customer, receiving the webhook (``webhooks``).
+Both ways name a response alike, so that it is one answer whichever brought it, in its latest revision.
 
 Permission: an API key with read access to the survey's workspace. Limit: 100 calls a minute.
 """
@@ -15,16 +16,23 @@ from functools import cached_property
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from scoring_platform.config.base import Endpoint, SourceSection
 from scoring_platform.http.auth import HeaderAuth
 from scoring_platform.http.client import Answer, ApiClient
 from scoring_platform.http.limits import RateLimit
 from scoring_platform.http.pages import paginate
+from scoring_platform.ledger.inbox import Inbox
+from scoring_platform.sources.answers import KIND, Findings, SurveyAnswer, bounded, day_of, last_heard, text_of
 from scoring_platform.sources.protocol import Page, Row, Window
 from scoring_platform.sources.shape import expected_shape, instant_of
 
+READ_AGAIN = timedelta(days=1)
+"""How much earlier than asked the inbox is read: what belonged to a day that was not over has its day now."""
+
+_EVENTS = ("responseCreated", "responseUpdated", "responseFinished")
+_TEST = "testEndpoint"
 _RESPONSES = "/api/v2/management/responses"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -39,6 +47,17 @@ class FormbricksSource(SourceSection):
     score_question: str = Field("nps", description="Id of the 0-10 question")
     comment_question: str = Field("comment", description="Id of the comment question")
     page_size: int = Field(250, ge=1, le=250, description="Responses per page")
+    pull: bool = Field(default=True, description="Whether responses are asked for; needs the API key")
+    webhook: bool = Field(
+        default=False, description="Whether Formbricks posts them to /webhooks/nps/formbricks as well"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_way(self) -> FormbricksSource:
+        if not (self.pull or self.webhook):
+            msg = "pull and webhook are both false, so no response can come"
+            raise ValueError(msg)
+        return self
 
 
 @dataclass(frozen=True)
@@ -50,6 +69,7 @@ class Formbricks:
         endpoint: Resolved address.
         credential: Gives ``api_key``.
         zone: Business time zone, which decides the day of an answer.
+        inbox: Responses that arrived by webhook.
     """
 
     settings: FormbricksSource
@@ -57,20 +77,54 @@ class Formbricks:
     credential: Callable[[str], str]
     zone: ZoneInfo
     name: str = "formbricks"
+    inbox: Inbox | None = None
 
     def fetch(self, table: str, window: Window) -> Iterator[Page]:
         """Yield the responses changed since the start of ``window``; see ``Source.fetch``."""
+        yield from self.received(window)
+        if not self.settings.pull:
+            return
         with self._client() as client, expected_shape(self.name, table):
             for answer, _ in self._pages(client, window):
                 yield [self.row(response) for response in answer.json["data"]]
 
+    def received(self, window: Window) -> Iterator[Page]:
+        """Yield the responses that arrived by webhook within ``window``, or up to a day before it."""
+        if self.inbox is None or not self.settings.webhook:
+            return
+        for page in self.inbox.read(KIND, self.name, since=window.since - READ_AGAIN, until=window.until):
+            yield [self.answer(one.event, one.received_at).row for one in page]
+
     def probe(self) -> str:
-        """Ask what the API key may read."""
+        """Ask what the API key may read, or when the webhook was last heard of."""
+        if not self.settings.pull:
+            return f"formbricks: {last_heard(self.inbox, self.name)}, survey {self.settings.survey_id}"
         with self._client() as client, expected_shape(self.name, "the API key's rights"):
             rights = client.request("GET", "/api/v2/me").json
             rights = rights.get("data", rights)
             readable = len(rights.get("workspaces") or rights.get("environments") or [])
         return f"formbricks: API key for {readable} workspaces, survey {self.settings.survey_id}"
+
+    def answer(self, event: Mapping[str, Any], received_at: datetime | None = None) -> SurveyAnswer:
+        """Name the fields of a delivery; see ``answers.Reader``."""
+        del received_at  # every response tells when it was changed
+        found, given = Findings(), _mapping(event.get("data"))
+        found.require(given and event.get("event") in _EVENTS, "this is no event of a response")
+        found.require(text_of(given.get("id")), "the response has no id")
+        response = {"createdAt": None, "updatedAt": None, **given, "data": _mapping(given.get("data"))}
+        response["contactAttributes"] = {**_contact(given), **_mapping(given.get("contactAttributes"))}
+        response["variables"] = _mapping(given.get("variables"))
+        for name in ("createdAt", "updatedAt"):
+            found.require(instant_of(response[name]), f"the response has no {name}, or one that is no time")
+        row = self.row({"id": None, **response})
+        found.require(row["identity_key"] is None or text_of(row["identity_key"]), "the contact's key is not text")
+        score, comment = found.score(row["nps_score"]), found.text(row["raw_text"])
+        return SurveyAnswer({**row, "nps_score": score, "raw_text": comment}, tuple(found.problems))
+
+    def is_ours(self, event: Mapping[str, Any]) -> bool:
+        """Whether a delivery is about the configured survey; a test of the address is about none."""
+        survey = _mapping(event.get("data")).get("surveyId", self.settings.survey_id)
+        return event.get("event") != _TEST and survey == self.settings.survey_id
 
     def row(self, response: Mapping[str, Any]) -> Row:
         """Name a response's fields; a dismissed survey has no score."""
@@ -119,7 +173,7 @@ class Formbricks:
 
     def _business_day(self, value: str) -> date | str:
         instant = instant_of(value)
-        return value if instant is None else instant.astimezone(self.zone).date()
+        return value if instant is None else day_of(instant, self.zone)
 
     @cached_property
     def _rate(self) -> RateLimit:
@@ -145,10 +199,20 @@ def identity(response: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return None, None
 
 
+def _contact(response: Mapping[str, Any]) -> dict[str, Any]:
+    """The customer id where a delivery names the contact, but not its attributes."""
+    user = _mapping(response.get("contact")).get("userId")
+    return {"userId": user} if user else {}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def dimensions(response: Mapping[str, Any]) -> dict[str, Any]:
     """Return the survey's own variables and the language; never the contact's attributes, which are personal."""
     language = response.get("language")
-    return {**(response.get("variables") or {}), **({"language": language} if language else {})}
+    return bounded({**(response.get("variables") or {}), **({"language": language} if language else {})})
 
 
 def milliseconds(value: str) -> int | None:

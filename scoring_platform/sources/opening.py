@@ -41,6 +41,8 @@ def open_source(settings: Settings, name: str) -> Source | Files:
     section, vendor = getattr(config.sources, name), SOURCES[name]
     endpoint = _endpoint(settings, name, getattr(section, "endpoint", None))
     further: dict[str, object] = {"inbox": Inbox(Ledger(settings.ledger_url))} if vendor.inbox else {}
+    if vendor.lends:
+        further["credentials"] = settings.credential
     if vendor.shares:
         further["memory"] = shared_rates(settings.ledger_url, name, endpoint.url)
     return vendor.opens(section, endpoint.url, endpoint.credential, zone, **further)

@@ -17,6 +17,7 @@ from scoring_platform.sources.intercom import Intercom, IntercomSource
 from scoring_platform.sources.klaviyo import Klaviyo, KlaviyoSource
 from scoring_platform.sources.mailchimp import Mailchimp, MailchimpSource
 from scoring_platform.sources.matomo import Matomo, MatomoSource
+from scoring_platform.sources.nps import Nps, NpsSource
 from scoring_platform.sources.pipedrive import Pipedrive, PipedriveSource
 from scoring_platform.sources.protocol import Source
 from scoring_platform.sources.salesforce import Salesforce, SalesforceSource
@@ -38,6 +39,7 @@ class Vendor:
         inbox: Whether it reads events that arrived by webhook.
         access: What the account it reads with must be granted, in the vendor's words.
         shares: Whether its limits are shared with whatever else calls the account.
+        lends: Whether it reads with the credentials of systems below it, its providers; it is given them by name.
     """
 
     section: type[SourceSection]
@@ -45,6 +47,7 @@ class Vendor:
     inbox: bool = False
     access: str = ""
     shares: bool = False
+    lends: bool = False
 
 
 SOURCES: dict[str, Vendor] = {
@@ -66,7 +69,10 @@ SOURCES: dict[str, Vendor] = {
     "intercom": Vendor(
         IntercomSource, Intercom, access="permissions Read conversations, Read and list users and companies"
     ),
-    "formbricks": Vendor(FormbricksSource, Formbricks, access="permission read on the workspace of the survey"),
+    "formbricks": Vendor(
+        FormbricksSource, Formbricks, inbox=True, access="permission read on the workspace of the survey"
+    ),
+    "nps": Vendor(NpsSource, Nps, inbox=True, lends=True),
     "hubspot": Vendor(
         HubspotSource,
         Hubspot,

@@ -8,18 +8,18 @@ Events are found by the time they were received, whatever time they name themsel
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
 from scoring_platform.config.base import Section, SourceSection
 from scoring_platform.ledger.inbox import Inbox, InboxEvent, read_through
 from scoring_platform.sources.protocol import Page, Row, Window
+from scoring_platform.sources.signing import Signing
 
 KIND = "events"
 """Kind of webhook these providers send; part of the address."""
@@ -31,11 +31,9 @@ _FAST_CLOCKS = timedelta(days=1)
 """How much earlier than asked is read: an event of a sender whose clock is fast belongs to a day that was not over."""
 
 _UNITS = {"seconds": 1, "milliseconds": 1_000}
-_PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Path = Annotated[str, StringConstraints(min_length=1)]
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$")]
 
 
 class EventFields(Section):
@@ -53,46 +51,15 @@ class EventFields(Section):
     status: Path = Field("status", description="Of a consent, here or below the properties: granted, denied, revoked")
 
 
-class WebhookProvider(Section):
+class WebhookProvider(Signing):
     """One sender: how it signs, and where its events hold our values."""
 
-    scheme: Literal["hmac", "standard"] = Field(
-        "hmac", description="`standard`: Standard Webhooks with a whsec_ secret; the keys up to `signed` are of hmac"
-    )
-    header: HeaderName = Field("X-Signature", description="Header with the signature")
-    algorithm: Literal["sha256", "sha1", "sha512"] = Field("sha256", description="Hash of the HMAC")
-    encoding: Literal["hex", "base64"] = Field("hex", description="How the signature is written")
-    prefix: str = Field("", description="What stands before the signature, such as sha256=")
-    timestamp_header: HeaderName | None = Field("X-Timestamp", description="Header with the signed time, Unix seconds")
-    id_header: HeaderName | None = Field(None, description="Header with the signed id of the message")
-    signed: str | None = Field(
-        None, description="What is signed, by default {timestamp}.{body}, or {body} without a timestamp_header"
-    )
     events: Path = Field("events", description="Where a body that holds several events has its list")
     default_kind: str | None = Field(None, min_length=1, description="Kind of an event that names none")
     times: Literal["text", "seconds", "milliseconds"] = Field(
         "text", description="How a time that is a number counts since 1970"
     )
     fields: EventFields = EventFields()
-
-    @property
-    def template(self) -> str:
-        """What is signed."""
-        return self.signed or ("{timestamp}.{body}" if self.timestamp_header else "{body}")
-
-    @model_validator(mode="after")
-    def _signs_what_it_uses(self) -> WebhookProvider:
-        named = _PLACEHOLDER.findall(self.template)
-        given = {"body": True, "timestamp": self.timestamp_header is not None, "id": self.id_header is not None}
-        if named.count("body") != 1 or not set(named) <= set(given):
-            msg = f"signed: {self.template!r} must name {{body}} once, and besides it only {{timestamp}} and {{id}}"
-            raise ValueError(msg)
-        for name, has_header in given.items():
-            if has_header != (name in named):
-                said = f"signed names {{{name}}} but there is no {name}_header"
-                msg = f"{name}_header is given but not signed, so anybody could change it" if has_header else said
-                raise ValueError(msg)
-        return self
 
 
 class WebhooksSource(SourceSection):

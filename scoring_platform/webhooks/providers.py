@@ -11,16 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from scoring_platform.config.base import SANDBOX
 from scoring_platform.config.webhooks import ProviderLimits
 from scoring_platform.endpoints import resolve
 from scoring_platform.errors import ConfigurationError
 from scoring_platform.settings import Settings, credential_variable
+from scoring_platform.sources.answers import KIND as NPS_KIND
+from scoring_platform.sources.formbricks import Formbricks
+from scoring_platform.sources.nps import reader
+from scoring_platform.sources.signing import Signing
 from scoring_platform.sources.webhooks import KIND as GENERIC_KIND
-from scoring_platform.sources.webhooks import WebhookProvider
 from scoring_platform.webhooks import events
+from scoring_platform.webhooks.answers import answers
 from scoring_platform.webhooks.signatures import Ecdsa, Hmac, Scheme, StandardWebhooks
 
 SECRET = "webhook_secret"  # noqa: S105 - the name of a secret
@@ -32,6 +38,9 @@ _SENDGRID_BODY = 2 * 1024 * 1024
 FORMBRICKS = StandardWebhooks()
 TYPEFORM = Hmac("Typeform-Signature", encoding="base64", prefix="sha256=")
 SURVEYMONKEY = Hmac("Sm-Signature", algorithm="sha1", encoding="base64")
+OF_FORMAT: dict[str, Scheme] = {"typeform": TYPEFORM, "surveymonkey": SURVEYMONKEY}
+"""How the survey tools sign that are not told how by the configuration."""
+
 SENDGRID = Ecdsa("X-Twilio-Email-Event-Webhook-Signature", "X-Twilio-Email-Event-Webhook-Timestamp")
 
 
@@ -116,7 +125,41 @@ def _sendgrid(settings: Settings) -> Iterator[Provider]:
     )
 
 
-_KINDS: tuple[Callable[[Settings], Iterator[Provider]], ...] = (_sendgrid, _generic)
+def _formbricks(settings: Settings) -> Iterator[Provider]:
+    section = getattr(settings.config.sources, "formbricks", None)
+    if section is None or not section.webhook:
+        return
+    source = Formbricks(section, "", partial(settings.credential, "formbricks"), _zone(settings))
+    secret = resolve(settings, "formbricks", SANDBOX).credential(SECRET) if _in_sandbox(section) else None
+    yield Provider(
+        kind=NPS_KIND,
+        name="formbricks",
+        source="formbricks",
+        scheme=FORMBRICKS,
+        keys=(FORMBRICKS.key(secret),) if secret else _keys(settings, "formbricks", FORMBRICKS),
+        split=answers(source.answer, ours=source.is_ours),
+        **_limits(settings, "formbricks"),
+    )
+
+
+def _nps(settings: Settings) -> Iterator[Provider]:
+    section = getattr(settings.config.sources, "nps", None)
+    for name, provider in section.providers.items() if section else ():
+        scheme = OF_FORMAT.get(provider.format) or _scheme(provider)
+        yield Provider(
+            kind=NPS_KIND,
+            name=name,
+            source="nps",
+            scheme=scheme,
+            keys=_keys(settings, name, scheme),
+            split=answers(
+                reader(name, provider, _zone(settings)), within=provider.events if provider.format == "json" else None
+            ),
+            **_limits(settings, name),
+        )
+
+
+_KINDS: tuple[Callable[[Settings], Iterator[Provider]], ...] = (_sendgrid, _formbricks, _nps, _generic)
 """What opens the providers of each kind; one line per vendor."""
 
 
@@ -124,7 +167,11 @@ def _in_sandbox(section: Any) -> bool:
     return getattr(section, "endpoint", None) == SANDBOX
 
 
-def _scheme(provider: WebhookProvider) -> Scheme:
+def _zone(settings: Settings) -> ZoneInfo:
+    return ZoneInfo(settings.config.time_zone)
+
+
+def _scheme(provider: Signing) -> Scheme:
     if provider.scheme == "standard":
         return StandardWebhooks()
     return Hmac(

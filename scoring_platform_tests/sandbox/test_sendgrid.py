@@ -24,11 +24,12 @@ from scoring_platform.sandbox.company import Company
 from scoring_platform.sandbox.connection import Endpoint
 from scoring_platform.sandbox.credentials import CREDENTIALS, webhook_public_key
 from scoring_platform.sandbox.days import seconds
-from scoring_platform.sandbox.event_webhook import MOST_EVENTS, SIGNATURE, TIMESTAMP, EventWebhook, UndeliveredError
+from scoring_platform.sandbox.event_webhook import MOST_EVENTS, SIGNATURE, TIMESTAMP, EventWebhook
 from scoring_platform.sandbox.limits import Limits
 from scoring_platform.sandbox.mailings import BOUNCED, RECEIVED, SPAM, UNSUBSCRIBED, MailEvent
 from scoring_platform.sandbox.newsletters import is_automated
 from scoring_platform.sandbox.planting import MALFORMED, event_id
+from scoring_platform.sandbox.pushing import UndeliveredError
 from scoring_platform.sandbox.server import build_app
 from scoring_platform_tests.http.loopback import Loopback, Seen, reply, serving
 from scoring_platform_tests.sandbox.client import Client
