@@ -99,8 +99,8 @@ def export(*, format_: str, first: date | None, last: date | None, output: Path 
         rows = engine.materialise(rows.filter(rows.survey_date <= last) if last else rows)
         (found,) = figures(rows).to_pyarrow().to_pylist()
         matched = _customers(engine)
-        known = rows.left_join(matched, ["source", "response_id"]).mutate(nps_segment=answers.segment(rows.nps_score))
-        written = write_answers(known, file, format_)
+        known = rows.left_join(matched, ["source", "response_id"])
+        written = write_answers(known.mutate(nps_segment=answers.segment(known.nps_score)), file, format_)
     found = {"answers": written, "dismissed": written - found["n"], **found}
     if as_json:
         click.echo(json.dumps(found), err=output is None)

@@ -63,7 +63,7 @@ def figures(answers: ir.Table, by: Sequence[str] = ()) -> ir.Table:
     A group without a score has n 0 and neither nps nor mean.
     """
     score = answers.nps_score
-    counted = answers.group_by(list(by)).aggregate(
+    counted = (answers.group_by(list(by)) if by else answers).aggregate(
         n=score.count(),
         promoters=(score >= PROMOTER_FROM).sum().fill_null(0),
         passives=((score >= PASSIVE_FROM) & (score < PROMOTER_FROM)).sum().fill_null(0),

@@ -41,7 +41,8 @@ _LATEST = 253_370_764_800
 _WHOLE = re.compile(r"(\d{1,4})(?:\.0+)?", re.ASCII)
 _SECONDS = re.compile(r"\d{9,13}(?:\.\d+)?", re.ASCII)
 _PERSONAL = re.compile(
-    r"(^|_)(e_?mail|mail|name|first_?name|last_?name|full_?name|phone|tel|mobile|address|ip|ip_address|birthday)($|_)"
+    r"^name$|(first|last|full|family|given|customer|user|contact|person)_?name"
+    r"|(^|_)(e_?mail|mail|phone|tel|mobile|address|ip|birthday|birth_?date)($|_)"
 )
 
 
@@ -184,9 +185,10 @@ def bounded(dimensions: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in dimensions.items():
         if value is None or _PERSONAL.search(name.lower()) or "@" in str(value):
             continue
-        left -= len(json.dumps([name, value], ensure_ascii=False, default=str))
-        if left >= 0:
+        size = len(json.dumps([name, value], ensure_ascii=False, default=str))
+        if size <= left:
             kept[name] = value
+            left -= size
     return kept
 
 

@@ -162,4 +162,4 @@ def _dimensions(event: Mapping[str, Any], fields: AnswerFields, kind: str | None
     used = {path.split(".", 1)[0] for paths in fields.model_dump().values() for path in paths}
     rest = {name: value for name, value in event.items() if name not in used}
     account = first_at(event, fields.account_number) if kind != "account_number" else None
-    return {**rest, **({"account_number": account} if account else {}), **(own if isinstance(own, Mapping) else {})}
+    return {**(own if isinstance(own, Mapping) else {}), **({"account_number": account} if account else {}), **rest}

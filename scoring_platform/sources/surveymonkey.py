@@ -20,7 +20,7 @@ import httpx
 
 from scoring_platform.errors import PermanentError
 from scoring_platform.http.auth import HeaderAuth
-from scoring_platform.http.client import ApiClient
+from scoring_platform.http.client import Answer, ApiClient
 from scoring_platform.http.limits import RateLimit
 from scoring_platform.http.pages import paginate
 from scoring_platform.http.verdict import Verdict
@@ -46,7 +46,7 @@ _MARGIN = timedelta(hours=1)
 _SCORES = 11
 _ID = re.compile(r"\d{1,20}", re.ASCII)
 _NUMBER = re.compile(r"\s*(\d{1,2})(?!\d)")
-_GONE = frozenset({200, 404})
+_OR_GONE = frozenset({200, 404})
 
 
 def pointer(event: Mapping[str, Any], name: str, *, zone: ZoneInfo, received_at: datetime | None) -> SurveyAnswer:
@@ -129,7 +129,7 @@ class Responses:
             yield [self.row(response, survey, questions) for response in page]
         for response_id in sorted(missing):
             path = f"/v3/surveys/{survey}/responses/{response_id}/details"
-            answer = client.request("GET", path, ok=_GONE)
+            answer = client.request("GET", path, ok=_OR_GONE, check=_as_it_is)
             if answer.status == httpx.codes.OK:  # one that was deleted meanwhile says nothing
                 yield [self.row(answer.json, survey, questions)]
 
@@ -174,6 +174,10 @@ def verdict(response: httpx.Response) -> Verdict | None:
         return Verdict("exhausted")
     reset = response.headers.get("X-Ratelimit-App-Global-Minute-Reset", "")
     return Verdict("throttled", wait=float(reset) if reset.isdigit() else None)
+
+
+def _as_it_is(answer: Answer) -> None:
+    """A 404 says why, which would be taken for an error."""
 
 
 def _questions(details: Any) -> list[Mapping[str, Any]]:

@@ -37,10 +37,15 @@ def said_yes(number: int) -> Event:
     return {**sent_form(number), "kind": "consent", "channel": "email", "purpose": "marketing", "status": "granted"}
 
 
+def said_nine(number: int) -> Event:
+    return {"id": f"r{number}", "email": f"a{number}@example.jp", "nps_score": 9, "answered_at": "2025-11-10T11:00:00Z"}
+
+
 EVENTS = {
     "sendgrid.raw_email_events": ("email", "sendgrid", opened_mail),
     "webhooks.raw_events": ("events", "website", sent_form),
     "webhooks.raw_consents": ("events", "website", said_yes),
+    "nps.raw_nps_responses": ("nps", "survey", said_nine),
 }
 """Kind and provider of each table's events, and how one looks."""
 

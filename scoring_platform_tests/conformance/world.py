@@ -46,6 +46,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "formbricks": {"survey_id": "sandboxnps"},
     "matomo": {"site_id": 1},
     "webhooks": {"providers": {"website": {}}},
+    "nps": {"providers": {"survey": {}}},
 }
 """Keys a section must have beside the address."""
 
@@ -92,7 +93,9 @@ def gives(name: str) -> list[str]:
     return sorted(section.gives)
 
 
-FROM_INBOX = frozenset({"sendgrid.raw_email_events", "webhooks.raw_events", "webhooks.raw_consents"})
+FROM_INBOX = frozenset(
+    {"sendgrid.raw_email_events", "webhooks.raw_events", "webhooks.raw_consents", "nps.raw_nps_responses"}
+)
 """Tables made of what vendors sent us: no call is made that could go wrong."""
 
 TABLES = [key for name in SOURCES for table in gives(name) if (key := f"{name}.{table}") not in FROM_INBOX]
