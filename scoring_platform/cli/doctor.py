@@ -27,7 +27,7 @@ from scoring_platform.http.clocks import watched_clocks
 from scoring_platform.settings import Settings
 from scoring_platform.sources.opening import open_source
 from scoring_platform.sources.registry import SOURCES
-from scoring_platform.webhooks.providers import open_providers
+from scoring_platform.webhooks.providers import is_posted_to, open_providers
 
 MOST_SKEW = timedelta(minutes=2)
 """How far a vendor's clock may be from ours; signatures are good for minutes, and windows overlap by an hour."""
@@ -74,7 +74,7 @@ def _probes(settings: Settings) -> Iterator[tuple[str, Probe]]:
     yield "home", lambda: home(settings)
     for name in settings.sources_in_use:
         yield name, partial(_source, settings, name)
-    if any(vendor.inbox for name, vendor in SOURCES.items() if name in settings.sources_in_use):
+    if is_posted_to(settings):
         yield "receiver", lambda: _receiver(settings)
     if settings.crms:
         yield "crm", lambda: _crm(settings)

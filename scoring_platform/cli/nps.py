@@ -55,11 +55,19 @@ def nps() -> None:
     help="delighted: an export of Delighted, CSV or JSON.",
 )
 @click.option("--map", "mapped", multiple=True, metavar="COLUMN=FIELD", help=f"Column of one of {', '.join(TARGETS)}.")
+@click.option("--survey", help="Name of the survey, for files of several whose ids are alike; default the format.")
 @click.option("--zone", help="Zone of times without an offset; default the business time zone.")
 @click.option("--date-format", metavar="PATTERN", help="How dates are written, such as %m/%d/%Y %H:%M.")
 @click.option("--json", "as_json", is_flag=True, help="What became of the file as JSON.")
 def import_(
-    file: Path, format_: Format, mapped: tuple[str, ...], *, zone: str | None, date_format: str | None, as_json: bool
+    file: Path,
+    format_: Format,
+    mapped: tuple[str, ...],
+    *,
+    survey: str | None,
+    zone: str | None,
+    date_format: str | None,
+    as_json: bool,
 ) -> None:
     """Read the answers in FILE into the inbox; the next run publishes them.
 
@@ -72,7 +80,7 @@ def import_(
         msg = f"{settings.loaded.path}: no run would read imported answers; add `nps: {{}}` below sources"
         raise ConfigurationError(msg)
     business = ZoneInfo(config.time_zone)
-    reading = Reading(format_, _zone(zone) or business, _columns(mapped), date_format)
+    reading = Reading(format_, _zone(zone) or business, _columns(mapped), date_format, survey)
     with Ledger(settings.ledger_url) as ledger:
         name = reader(IMPORTED, NpsProvider(), business)
         done = store(Inbox(ledger), read(file, reading), read=name, history_start=config.history_start)

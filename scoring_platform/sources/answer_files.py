@@ -62,12 +62,14 @@ class Reading:
         zone: Zone of times without an offset.
         columns: Target by column, beside those known by their names.
         date_format: How dates are written, as for ``strptime``, where it is not year, month, day.
+        survey: What ids are unique in; by default the format.
     """
 
     format: Format
     zone: ZoneInfo
     columns: Mapping[str, str] = field(default_factory=dict)
     date_format: str | None = None
+    survey: str | None = None
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,7 @@ def _event(given: Mapping[str, Any], columns: Mapping[str, str], reading: Readin
     if "answered_at" not in event:
         return event, "the row does not say when it was answered (answered_at)"
     if "id" in event:
-        event["id"] = f"{reading.format}:{event['id']}"
+        event["id"] = f"{reading.survey or reading.format}:{event['id']}"
     event["dimensions"] = {**rest, **(properties if isinstance(properties, dict) else {})}
     return event, ""
 

@@ -92,6 +92,14 @@ def open_providers(settings: Settings) -> tuple[Provider, ...]:
     return found
 
 
+def is_posted_to(settings: Settings) -> bool:
+    """Return whether any provider is configured, without asking for its secret."""
+    sources = settings.config.sources
+    answers_come = sources.nps is not None and bool(sources.nps.providers)
+    survey_posts = sources.formbricks is not None and sources.formbricks.webhook
+    return answers_come or survey_posts or sources.sendgrid is not None or sources.webhooks is not None
+
+
 def _generic(settings: Settings) -> Iterator[Provider]:
     section = getattr(settings.config.sources, "webhooks", None)
     for name, provider in section.providers.items() if section else ():

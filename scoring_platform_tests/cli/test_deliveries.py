@@ -91,6 +91,30 @@ def test_it_waits_for_the_receiver_and_tries_again_what_was_not_delivered(
     assert said.out == "The sandbox's SendGrid delivered 1,234 events; new ones follow every minute.\n"
 
 
+def test_both_vendors_of_the_sandbox_push_each_to_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flaky = FlakySandbox()
+    monkeypatch.setattr(deliveries, "running_sandbox", flaky)
+    survey = {"endpoint": "sandbox", "survey_id": "sandboxnps", "webhook": True}
+    written = {"history_start": "2025-10-01", "sources": {"sendgrid": {"endpoint": "sandbox"}, "formbricks": survey}}
+    path = tmp_path / "scoring.yaml"
+    path.write_text(json.dumps(written), encoding="utf-8")
+    with serving() as receiver:
+        receiver.script([reply({"status": "ok"})])
+        with pushed_mail(Platform(tmp_path / "home", path).settings, port=int(receiver.url.rsplit(":", 1)[1])):
+            assert flaky.twice.wait(10)
+    assert flaky.told == [
+        f"sendgrid {receiver.url}/webhooks/email/sendgrid",
+        f"formbricks {receiver.url}/webhooks/nps/formbricks",
+    ]
+    said = capsys.readouterr()
+    assert said.err == "The sandbox's SendGrid could not deliver: the receiver was away\n"
+    assert (
+        said.out == "The sandbox's Formbricks delivered 1,234 answers of the last day; new ones follow every minute.\n"
+    )
+
+
 def test_a_receiver_on_another_address_is_not_pushed_to_and_that_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

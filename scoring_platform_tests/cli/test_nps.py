@@ -164,6 +164,15 @@ def test_columns_zones_and_dates_can_be_told(tmp_path: Path) -> None:
     assert (row["identity_kind"], row["identity_key"], row["survey_date"]) == ("customer_id", "K1", "2025-11-21")
 
 
+def test_surveys_that_number_their_answers_alike_are_told_apart_by_name(tmp_path: Path) -> None:
+    given = home(tmp_path)
+    content = "id,email,score,answered_at\n1,a@example.jp,9,2025-11-20\n"
+    imported(given, content, "--survey", "spring")
+    imported(given, content.replace(",9,", ",2,"), "--survey", "autumn")
+    found = {row["response_id"]: row["nps_score"] for row in exported(given)}
+    assert found == {"import:spring:1": "9", "import:autumn:1": "2"}
+
+
 def test_without_ids_two_answers_of_one_person_at_one_time_are_not_guessed_at(tmp_path: Path) -> None:
     content = (
         "email,score,answered_at\na@example.jp,9,2025-11-20\na@example.jp,9,2025-11-20\na@example.jp,2,2025-11-20\n"

@@ -8,12 +8,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import crm, daily, extract, identities, models
+from benchmarks import crm, daily, extract, identities, inbox, models
 from scoring_platform_tests.guards.tree import REPOSITORY
 
 TINY = {
     "identities": (identities.main, ["--people", "100"]),
     "extract": (extract.main, ["--orders", "1000"]),
+    "inbox": (inbox.main, ["--answers", "200"]),
     "models": (models.main, ["--customers", "1000", "--days", "200", "--alone"]),
     "crm": (crm.main, ["--crm", "salesforce"]),
     "daily": (daily.main, ["--customers", "100", "--days", "31"]),
