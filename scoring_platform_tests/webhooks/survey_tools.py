@@ -160,7 +160,7 @@ SECRETS = {
 PROVIDERS: dict[str, Any] = {"survey": {}, "forms": {"format": "typeform"}, "monkey": {"format": "surveymonkey"}}
 
 
-def surveyed(root: Path, *, per_minute: int = 1_000_000, **extra: str) -> Settings:
+def surveyed(root: Path, **extra: str) -> Settings:
     """Settings with every survey tool."""
     written = {
         "history_start": "2026-01-01",
@@ -168,7 +168,7 @@ def surveyed(root: Path, *, per_minute: int = 1_000_000, **extra: str) -> Settin
             "formbricks": {"survey_id": "s1", "pull": False, "webhook": True},
             "nps": {"providers": PROVIDERS},
         },
-        "webhooks": {"requests_per_minute": per_minute},
+        "webhooks": {"requests_per_minute": 1_000_000},
     }
     path = root / "scoring.yaml"
     path.write_text(json.dumps(written), encoding="utf-8")
