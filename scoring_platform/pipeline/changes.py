@@ -106,7 +106,9 @@ def _rescored(step: Step, after: ir.Table, versions: Mapping[date, ModelVersion]
     eves = [day - _DAY for day in sorted(versions)]
     rows = after.filter(after.as_of.isin(list(versions))).select("as_of", "customer_id")
     days = step.as_days(eves)
-    measured = step.engine.materialise(facts_known(step, rows.mutate(as_of=shifted(rows.as_of, -1)), days, rules))
+    measured = step.engine.materialise(
+        facts_known(step, rows.mutate(as_of=shifted(rows.as_of, -1)), days, rules, few=False)
+    )
     cut_offs = cut_offs_under(step, {day - _DAY: version for day, version in versions.items()})
     activity = _lately(step, rules, eves[0], eves[-1])
     scored = scores(measured, activity, days, cut_offs=cut_offs, rules=rules)
