@@ -131,8 +131,8 @@ def test_the_doctor_finds_every_system_well(module_mornings: Platform) -> None:
     assert done.code == 0, done.said
     examined = {line.split()[1] for line in done.out.splitlines() if line.startswith("ok")}
     assert examined == {
-        "configuration", "home", "shopify", "klaviyo", "ga4", "zendesk", "formbricks", "hubspot",
-        "crm", "email", "slack",
+        "configuration", "home", "shopify", "klaviyo", "ga4", "zendesk", "formbricks", "nps", "hubspot",
+        "receiver", "crm", "email", "slack",
     }  # fmt: skip
     assert {result["system"] for result in json.loads(as_json.out)} == examined
 
@@ -148,7 +148,7 @@ def test_the_doctor_names_what_is_down_and_what_refuses_us_and_finds_the_rest_we
     assert [line.split()[1] for line in failed] == ["klaviyo", "zendesk"]
     assert "SCORING_KLAVIYO_API_KEY" in failed[0] or "credential" in failed[0] or "401" in failed[0]
     assert "503" in failed[1]
-    assert done.out.count("ok ") == 9
+    assert done.out.count("ok ") == 11
 
 
 def test_the_doctor_names_the_credential_that_is_missing(tmp_path_factory: pytest.TempPathFactory) -> None:
