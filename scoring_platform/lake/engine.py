@@ -40,6 +40,7 @@ _log = logging.getLogger(__name__)
 # Merging nested selects is the dearest part of making SQL of an expression; the engine does it itself, and better.
 ibis.options.sql.fuse_selects = False
 
+
 @dataclass(frozen=True)
 class StagedDay:
     """The rows of one day, written but not published."""

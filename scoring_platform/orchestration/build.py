@@ -24,7 +24,6 @@ from scoring_platform.orchestration.schedules import daily_scoring_schedule
 from scoring_platform.orchestration.sensors import asset_check_alert_sensor
 from scoring_platform.settings import Settings
 
-
 _COLLECTED_AFTER = (20_000, 20, 20)
 """Expressions and events are hundreds of thousands of small objects that live long: looking through them as often as
 Python does by itself takes a tenth of a run."""
