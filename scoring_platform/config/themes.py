@@ -44,8 +44,8 @@ Words = dict[Language, tuple[Phrase, ...]]
 class ThemeLabels(Section):
     """What people read instead of the code."""
 
-    ja: str = Field(min_length=1)
-    en: str = Field(min_length=1)
+    ja: str = Field(min_length=1, description="Japanese")
+    en: str = Field(min_length=1, description="English")
 
 
 class Theme(Section):
@@ -60,8 +60,8 @@ class Theme(Section):
 class SentimentWords(Section):
     """Words of praise and of complaint, added to the packaged ones."""
 
-    positive: Words = Field(default_factory=dict)
-    negative: Words = Field(default_factory=dict)
+    positive: Words = Field(default_factory=dict, description="Praise; a negation turns it into complaint")
+    negative: Words = Field(default_factory=dict, description="Complaint; a negation turns it into mild praise")
 
 
 class LanguageModel(Section):

@@ -40,8 +40,8 @@ def own(reader_of: Theme, **changes: object) -> Reader:
         ("ＦＥＥＳ　ａｒｅ　ｈｉｇｈ", {"price": ["ＦＥＥＳ"]}),
         ("💸値段💸高い", {"price": ["値段", "高い"]}),
         ("delivary was late", {"delivery": ["delivary"]}),
-        ("ﾊﾟｽﾜｰﾄﾞを忘れた", {"account": ["ﾊﾟｽﾜｰﾄﾞ"]}),
-        ("アプリのlogin画面", {"website": ["アプリ"], "account": ["login"]}),
+        ("ﾊﾟｽﾜｰﾄﾞを忘れた", {"account": ["ﾊﾟｽﾜｰﾄﾞを忘れ"]}),
+        ("公式サイトのlogin", {"website": ["公式サイト"], "account": ["login"]}),
     ],
 )
 def test_the_evidence_is_what_the_comment_says(text: str, said: dict[str, list[str]]) -> None:
@@ -114,7 +114,7 @@ def test_a_company_adds_words_removes_themes_and_invents_new_ones() -> None:
             {
                 "taxonomy": {
                     "price": {"words": {"ja": ["お布施"]}},
-                    "gift": {"words": {"ja": ["のし"], "fr": ["cadeau"]}},
+                    "gift": {"words": {"ja": ["ふろしき"], "fr": ["cadeau"]}},
                 },
                 "without": ["delivery"],
                 "sentiment": {"positive": {"ja": ["推せる"]}},
@@ -122,7 +122,7 @@ def test_a_company_adds_words_removes_themes_and_invents_new_ones() -> None:
         )
     )
 
-    assert reader.read("お布施です。のしがない。配送").themes == ["gift", "price"]
+    assert reader.read("お布施です。ふろしきがない。配送").themes == ["gift", "price"]
     assert reader.read("Un CADEAU!").themes == ["gift"]
     assert reader.read("推せる").sentiment == "positive"
     assert READER.read("推せる").sentiment == "neutral"
