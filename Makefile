@@ -51,12 +51,13 @@ lint: $(STAMP) ## Check style, formatting, types and who imports whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP) ## Measure identities, an extract, models, CRM limits, one day (BENCH_ARGS="--customers 200000" for the day)
+bench: $(STAMP) ## Measure identities, an extract, models, CRM limits, days of large shops (BENCH_ARGS="--customers 200000" for the day)
 	$(BIN)/python -m benchmarks.identities
 	$(BIN)/python -m benchmarks.extract
 	$(BIN)/python -m benchmarks.models
 	$(BIN)/python -m benchmarks.crm
 	$(BIN)/python -m benchmarks.daily $(BENCH_ARGS)
+	$(BIN)/python -m benchmarks.scale
 
 docs: $(STAMP) ## Write docs/configuration.md, docs/tables.md and docs/segments.md from the code
 	$(BIN)/python -m scoring_platform.reference docs

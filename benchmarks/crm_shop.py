@@ -114,7 +114,7 @@ def plan(home: Path, account: Account, rows: Mapping[str, int]) -> None:
 
 def _put(step: Step, name: str, columns: str | Sequence[str], rows: Sequence[int]) -> None:
     parts = [columns] if isinstance(columns, str) else columns
-    queries = [f"SELECT {one} FROM range({n}) AS numbers(i)" for one, n in zip(parts, rows, strict=True)]  # noqa: S608 - ours
+    queries = [f"SELECT {one} FROM range({n}) AS numbers(i)" for one, n in zip(parts, rows, strict=True)]
     given = step.engine.ibis.sql(" UNION ALL BY NAME ".join(queries))
     rest = {one: ibis.null(kind) for one, kind in contract_of(name).schema.items() if one not in given.columns}
     put(step.engine, name, given.mutate(**rest), [DAY])

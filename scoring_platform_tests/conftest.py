@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
+
+
+def pytest_collection_finish() -> None:
+    """Look through the thousands of tests once, and not again and again while they run."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -24,7 +24,8 @@ def say_outcome(outcome: RunOutcome) -> None:
     """Say which checks did not pass and what failed."""
     for one in _once_per_problem(outcome.failed_checks):
         evaluation = one.evaluation
-        word = "warning" if evaluation.severity.value == "WARN" else "FAILED CHECK"
+        # A check that stops nothing lets the run succeed, however grave it is.
+        word = "warning" if outcome.success or evaluation.severity.value == "WARN" else "FAILED CHECK"
         click.echo(f"  {word}: {one.table}.{evaluation.check_name}: {evaluation.description or 'see the Dagster UI'}")
     for step, words in outcome.failures.items():
         click.echo(f"  FAILED: {step}: {words}", err=True)

@@ -34,7 +34,8 @@ _IRREGULAR = {
     "points": "points", "goods": "goods", "options": "option", "stores": "stores", "boxes": "boxes",
     "function": "function", "functions": "functions", "signs": "signs", "tables": "tables", "breaks": "breaks",
     "costumer": "customer", "costumers": "customer", "recieve": "receiv", "recieved": "receiv", "alot": "lot",
-    "performance": "performance", "lasted": "lasted", "lasts": "lasted", "lasting": "lasted", "sweet": "sweet", "build": "build", "builds": "build", "built": "built",
+    "performance": "performance", "lasted": "lasted", "lasts": "lasted", "lasting": "lasted",
+    "sweet": "sweet", "build": "build", "builds": "build", "built": "built",
 }  # fmt: skip
 """Forms that the rules below would miss, and words that they would confuse with others."""
 

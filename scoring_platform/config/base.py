@@ -5,6 +5,7 @@ Belongs here: what several sections are written in. Does not belong here: any se
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
@@ -50,6 +51,16 @@ def _endpoint(value: str) -> str:
     msg = f"{value!r} is not an endpoint; use https://… (http:// only on loopback) or {SANDBOX!r}"
     raise ValueError(msg)
 
+
+def _plain(value: str) -> str:
+    if any(unicodedata.category(sign) == "Cc" for sign in value):
+        msg = f"{value!r} has a control character (such as a line break or a tab) in it; write it without"
+        raise ValueError(msg)
+    return value
+
+
+PlainText = Annotated[str, AfterValidator(_plain)]
+"""A text on one line."""
 
 ZoneName = Annotated[str, AfterValidator(_known_zone)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, create_model
 
-from scoring_platform.config.base import Endpoint, Section
+from scoring_platform.config.base import Endpoint, PlainText, Section
 from scoring_platform.config.crm import CrmDestination, CrmFields, MappedField, mapped
 from scoring_platform.sources.files import FilesSource
 from scoring_platform.sources.registry import SOURCES
@@ -37,7 +37,7 @@ else:
 class HubspotFields(CrmFields):
     """HubSpot property that receives each value: its name, or `{field, target}`; null leaves the value out."""
 
-    customer_key: str = Field("customer_key", min_length=1, description="Unique property with our customer id")
+    customer_key: PlainText = Field("customer_key", min_length=1, description="Unique property with our customer id")
     total_score: MappedField | None = mapped("customer_score")
     rfm_code: MappedField | None = mapped("rfm_code")
     segment: MappedField | None = mapped("customer_segment")
@@ -90,7 +90,7 @@ class SalesforceDestination(CrmDestination):
 class PipedriveFields(CrmFields):
     """Pipedrive field that receives each value: the name people see, or `{field, target}`; null leaves it out."""
 
-    customer_key: str = Field("顧客キー", min_length=1, description="Field of type text with our customer id")
+    customer_key: PlainText = Field("顧客キー", min_length=1, description="Field of type text with our customer id")
     total_score: MappedField | None = mapped("スコア")
     rfm_code: MappedField | None = mapped("RFM")
     segment: MappedField | None = mapped("セグメント")

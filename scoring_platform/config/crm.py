@@ -6,13 +6,14 @@ is (``domain.crm_plan``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
-from scoring_platform.config.base import Section
+from scoring_platform.config.base import PlainText, Section
 
 Target = Literal["contact", "account", "deal", "note"]
 
@@ -32,7 +33,7 @@ class Mapped:
 
     __pydantic_config__ = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    field: Annotated[str, Field(min_length=1)]
+    field: Annotated[PlainText, Field(min_length=1)]
     target: Target = "contact"
 
 
@@ -52,7 +53,7 @@ def mapped(field: str, target: Target = "contact") -> Mapped:
 class CrmFields(Section):
     """The CRM's field that receives each value: its name, or `{field, target}`; null leaves the value out."""
 
-    customer_key: str = Field(min_length=1, description="Unique field with our customer id")
+    customer_key: PlainText = Field(min_length=1, description="Unique field with our customer id")
     total_score: MappedField | None = None
     rfm_code: MappedField | None = None
     segment: MappedField | None = None
@@ -75,6 +76,21 @@ class CrmFields(Section):
         """Return the kinds of record on which some of ``values`` stand, contacts first."""
         order: tuple[Target, ...] = ("contact", "account", "deal", "note")
         return [target for target in order if self.of_stream(values, target)]
+
+    def doubled(self) -> Iterator[tuple[str, str, Mapped]]:
+        """Give two values that stand on one field of one kind of record, and where that is.
+
+        Names are compared as the CRMs do that are least particular: without case, width and spaces around them.
+        """
+        seen: dict[tuple[Target, str], str] = {}
+        given = {value: getattr(self, value) for value in (*SCORES, SCORE_DATE, *NPS)}
+        for value, field in {"customer_key": Mapped(self.customer_key), **given}.items():
+            if field is None:
+                continue
+            place = (field.target, unicodedata.normalize("NFKC", field.field).strip().casefold())
+            if place in seen:
+                yield seen[place], value, field
+            seen.setdefault(place, value)
 
     def standing_on(self, target: Target) -> list[str]:
         """Return the values, the day among them, that stand on ``target``."""
@@ -132,7 +148,7 @@ class CrmRules(Section):
 class RoutingRule(Section):
     """Who gets customers of one kind; within a rule they are shared out evenly."""
 
-    owners: tuple[str, ...] = Field(min_length=1, description="Owners as the CRM names them")
+    owners: tuple[PlainText, ...] = Field(min_length=1, description="Owners as the CRM names them")
     segments: tuple[str, ...] = Field((), description="Only these segments; none named: all")
     regions: tuple[str, ...] = Field((), description="Only these regions; none named: all")
     product_categories: tuple[str, ...] = Field((), description="Only who is interested in these; none named: all")

@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from scoring_platform.config.base import Section, ZoneName
 from scoring_platform.config.connections import Destinations, Sources
-from scoring_platform.config.crm import OF_RECORDS, CrmDestination, CrmRules, Routing
+from scoring_platform.config.crm import OF_RECORDS, CrmDestination, CrmRules, Mapped, Routing
 from scoring_platform.config.leads import Leads
 from scoring_platform.config.scoring import (
     Churn,
@@ -167,12 +167,21 @@ class ScoringConfig(Section):
             section = getattr(self.destinations, crm)
             if not isinstance(section, CrmDestination):
                 continue
+            for first, second, place in section.fields.doubled():
+                raise ValueError(_doubled(crm, first, second, place))
             given: frozenset[str] = getattr(getattr(self.sources, crm, None), "gives", frozenset())
             for target, table in OF_RECORDS.items():
                 values = section.fields.standing_on(target)  # type: ignore[arg-type]
                 if values and table not in given:
                     raise ValueError(_needs_source(crm, target, table, value=values[0]))
         return self
+
+
+def _doubled(crm: str, first: str, second: str, place: Mapped) -> str:
+    return (
+        f"destinations.{crm}.fields.{first} and destinations.{crm}.fields.{second} both name the {place.target} field "
+        f"{place.field!r}: give each a field of its own, or leave one out with null"
+    )
 
 
 def _needs_source(crm: str, target: str, table: str, *, value: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from scoring_platform.config.base import Section
+from scoring_platform.config.base import PlainText, Section
 
 PARTS = ("recency", "frequency", "monetary", "email", "web", "support", "nps")
 Cutoffs = Annotated[tuple[float, float, float, float], Field(description="Four limits from worst to best")]
@@ -200,8 +200,8 @@ Condition = dict[Measure, Range]
 class Label(Section):
     """The name of a segment where people read it."""
 
-    ja: str
-    en: str
+    ja: PlainText
+    en: PlainText
     color: str = Field("#64748b", pattern=r"^#[0-9a-fA-F]{6}$", description="Colour in the report")
 
 

@@ -162,9 +162,11 @@ class Hubspot:
                 # By record id: an upsert would make the contact anew if somebody deleted it after we looked.
                 plan.updates.append(Input(write.customer_id, found.id, _texts(write)))
             elif owner:
-                plan.refused.append(_dead(write, "KEY_TAKEN", "The contact carries the key of another customer"))
+                # Only what was found has an owner.
+                text = f"Contact {found.id if found else ''} carries the key of another customer"
+                plan.refused.append(_dead(write, "KEY_TAKEN", text))
             elif not found and not self._creates:
-                plan.refused.append(_dead(write, "NO_RECORD", _NO_RECORD))
+                plan.refused.append(CrmReceipt(write.customer_id, "absent", None, "NO_RECORD", _NO_RECORD))
             elif not claim:
                 plan.refused.append(_dead(write, "NO_EMAIL", "No such contact, and none is made without an address"))
             elif claim in claimed:

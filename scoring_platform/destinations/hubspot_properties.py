@@ -30,6 +30,7 @@ _FIELD_TYPES = {
 }
 _LISTS = frozenset({"choice", "choices"})
 _ENUMERATION = "enumeration"
+_OWNER = "hubspot_owner_id"
 
 
 def problems(client: ApiClient, fields: Sequence[CrmField]) -> list[str]:
@@ -85,9 +86,12 @@ def _problem(field: CrmField, known: dict[str, Any] | None) -> str | None:
     where = f"The HubSpot {_CALLED[field.target]} property {field.name!r}"
     if known is None:
         return f"HubSpot has no {_CALLED[field.target]} property {field.name!r}; run `scoring-platform crm provision`"
+    if known.get("hubspotDefined") and not field.fits_own(_OWNER):
+        return f"{where} is one of HubSpot's own; name one of yours under destinations.hubspot.fields"
     if field.kind in _LISTS and known.get("type") == _ENUMERATION:
         return _missing_options(field, known, where)
-    if known.get("type") != wanted:
+    # The owner is one of a list that HubSpot keeps elsewhere.
+    if known.get("type") != wanted and not (field.name == _OWNER and known.get("hubspotDefined")):
         return (
             f"{where} has type {known.get('type')!r}, {wanted!r} is needed; "
             "name another property under destinations.hubspot.fields"

@@ -147,6 +147,8 @@ class Pipedrive:
         self, records: Mapping[str, str], fields: Sequence[str], *, target: Target = "contact"
     ) -> dict[str, Mapping[str, Value]]:
         """Return what records hold in ``fields``, by customer; see ``protocol.Crm``."""
+        if target == "note":
+            return self._notes.held(records, fields)
         book = self._books[target]
         known = {name: found[0] for name in fields if (found := book.named(name)) and found[0].custom}
         read = values(self._api, target, records.values(), [one.code for one in known.values()])
@@ -255,8 +257,10 @@ class Pipedrive:
         if person is None and self._creates and write.email:
             # The scores of the same customer make the person, in their turn.
             return _later(write, "NO_RECORD", "There is no such person yet, and a note makes none")
+        if person is None and not self._creates:
+            return _absent(write, "There is no such person, and none is made (mode: update_only)")
         if person is None:
-            return _dead(write, "NO_RECORD", "There is no such person, and a note makes none")
+            return _dead(write, "NO_EMAIL", "There is no such person, and none is made without an address")
         refused = _not_ours(write, person) or self._claimed(write, person, turn)
         return refused or self._notes.put(write, person.id)
 
@@ -277,7 +281,7 @@ class Pipedrive:
         if person is not None:
             return _not_ours(write, person) or self._claimed(write, person, turn) or self._update(write, person)
         if not self._creates:
-            return _dead(write, "NO_RECORD", "There is no such person, and none is made (mode: update_only)")
+            return _absent(write, "There is no such person, and none is made (mode: update_only)")
         email = normal(write.email or "")
         if not email:
             return _dead(write, "NO_EMAIL", "There is no such person, and none is made without an address")
@@ -372,7 +376,7 @@ class Pipedrive:
 def _not_ours(write: CrmWrite, person: Person) -> CrmReceipt | None:
     if person.key in (None, write.customer_id):
         return None
-    return _dead(write, "KEY_TAKEN", "The person carries the key of another customer")
+    return _dead(write, "KEY_TAKEN", f"Person {person.id} carries the key of another customer")
 
 
 def _duplicate(write: CrmWrite) -> CrmReceipt:
@@ -381,6 +385,10 @@ def _duplicate(write: CrmWrite) -> CrmReceipt:
 
 def _dead(write: CrmWrite, code: str, text: str) -> CrmReceipt:
     return CrmReceipt(write.customer_id, "dead", None, code, text)
+
+
+def _absent(write: CrmWrite, text: str) -> CrmReceipt:
+    return CrmReceipt(write.customer_id, "absent", None, "NO_RECORD", text)
 
 
 def _later(write: CrmWrite, code: str, text: str) -> CrmReceipt:

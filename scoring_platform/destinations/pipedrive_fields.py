@@ -146,20 +146,28 @@ class FieldBook:
 def problems(book: FieldBook, fields: Sequence[CrmField]) -> list[str]:
     """Return what keeps those of ``fields`` from being written that stand on the book's kind of record."""
     wanted = [one for one in fields if one.target == book.target]
+    return [*_doubled(wanted), *(problem for one in wanted if (problem := _problem(book, one)))]
+
+
+def _doubled(wanted: Sequence[CrmField]) -> list[str]:
     counts = Counter(_folded(one.name) for one in wanted)
     found = [f"Two values go to 「{one.name}」; name another field" for one in wanted if counts[_folded(one.name)] > 1]
-    return [*dict.fromkeys(found), *(problem for one in wanted if (problem := _problem(book, one)))]
+    return list(dict.fromkeys(found))
 
 
 def create_missing(api: PipedriveApi, book: FieldBook, fields: Sequence[CrmField]) -> list[str]:
     """Create the fields and options that are missing and return the names of the fields touched.
 
     Raises:
-        PermanentError: Pipedrive refused one.
+        PermanentError: Pipedrive refused one, or two values go to one field: nothing is made then.
     """
+    wanted = [one for one in fields if one.target == book.target]
+    if doubled := _doubled(wanted):
+        msg = f"pipedrive: no field was made, because {'; '.join(doubled)}"
+        raise PermanentError(msg)
     book.forget()
     touched = []
-    for one in (one for one in fields if one.target == book.target):
+    for one in wanted:
         known = book.named(one.name)
         if not known:
             _create(api, book, one)

@@ -10,7 +10,7 @@ ours. A write may hold some of the values only; the others are kept as the note 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html.parser import HTMLParser
 from typing import Any
 
@@ -49,6 +49,19 @@ class Notes:
         """Write the note of a person, made if missing."""
         note = self._of_person(person_id, write.customer_id)
         return self._create(write, person_id) if note is None else self._update(write, note)
+
+    def held(self, records: Mapping[str, str], fields: Sequence[str]) -> dict[str, Mapping[str, Value]]:
+        """Return what notes show in ``fields``, by customer; one that is gone or no longer ours is left out."""
+        found: dict[str, Mapping[str, Value]] = {}
+        for customer, note_id in records.items():
+            answer = self._get(note_id)
+            if answer.kind == "done" and _is_ours(answer.record, customer):
+                texts = shown(str(answer.record.get("content") or ""))
+                found[customer] = {name: texts.get(name, "").replace(f"{_BETWEEN} ", _BETWEEN) for name in fields}
+            elif answer.kind not in ("done", "gone"):
+                msg = f"pipedrive did not show note {note_id}: {answer.code}: {answer.text}"
+                raise PermanentError(msg)
+        return found
 
     def _update(self, write: CrmWrite, note: Item) -> CrmReceipt:
         before = shown(str(note.get("content") or ""))

@@ -6,11 +6,14 @@ here: a vendor's field definitions.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 
 from scoring_platform.config.crm import CrmFields, Mapped
 from scoring_platform.destinations.protocol import Crm, CrmField, FieldKind
 from scoring_platform.errors import PermanentError
+from scoring_platform.ledger.store import Ledger
+from scoring_platform.ledger.turns import turn
 from scoring_platform.settings import Settings
 
 CHURN_BANDS = ("low", "medium", "high")
@@ -47,12 +50,14 @@ def crm_fields(names: CrmFields, options: Mapping[str, tuple[str, ...]]) -> list
         names: The mapping.
         options: Values that have to be allowed, by name of what is one of a list.
     """
-    fields = [CrmField(names.customer_key, "text", "Customer key", unique=True, length=_KEY_LENGTH)]
+    key = CrmField(names.customer_key, "text", "Customer key", unique=True, length=_KEY_LENGTH, value="customer_key")
+    fields = [key]
     for value, (kind, label, length) in _ABOUT.items():
         field: Mapped | None = getattr(names, value)
         if field is not None:
             given = options.get(value, ())
-            fields.append(CrmField(field.field, kind, label, target=field.target, options=given, length=length))
+            about = CrmField(field.field, kind, label, target=field.target, options=given, length=length, value=value)
+            fields.append(about)
     return fields
 
 
@@ -63,17 +68,27 @@ def _options(settings: Settings) -> dict[str, tuple[str, ...]]:
     return {"segment": labels, "churn_band": CHURN_BANDS, "nps_segment": NPS_SEGMENTS}
 
 
+def provision(settings: Settings, crm: Crm, wanted: Sequence[CrmField]) -> list[str]:
+    """Create what is missing of ``wanted``, one process at a time, and return the names.
+
+    Not every CRM refuses a second field of one name: whoever comes second has to see what the first one made.
+    """
+    with Ledger(settings.ledger_url) as ledger, turn(ledger, f"crm:{crm.name}", holder=f"provision-{uuid.uuid4().hex}"):
+        return crm.provision(wanted)
+
+
 def require_fields(settings: Settings, crms: Sequence[Crm]) -> None:
-    """Check the fields of every CRM, creating them where the configuration says so.
+    """Check the fields of every CRM, creating what is missing where the configuration says so.
 
     Raises:
         PermanentError: Fields are missing or wrong; the message lists them.
     """
     for crm in crms:
         wanted = fields_of(settings, crm)
-        if getattr(settings.config.destinations, crm.name).provision == "auto":
-            crm.provision(wanted)
         problems = crm.preflight(wanted)
+        if problems and getattr(settings.config.destinations, crm.name).provision == "auto":
+            provision(settings, crm, wanted)
+            problems = crm.preflight(wanted)
         if problems:
             msg = f"{crm.name}: nothing was written, because {'; '.join(problems)}"
             raise PermanentError(msg)

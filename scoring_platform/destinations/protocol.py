@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-WriteStatus = Literal["acknowledged", "retry", "dead", "unknown"]
+WriteStatus = Literal["acknowledged", "retry", "dead", "unknown", "absent"]
 """``acknowledged``: the CRM said success for this row. ``retry``: not written, or a repeat does no harm; try again.
-``dead``: refused for a reason that stays until the data changes. ``unknown``: no word about this row."""
+``dead``: refused for a reason that stays until the data changes. ``unknown``: no word about this row. ``absent``: the
+CRM has no such record and none is made, as it should be (`mode: update_only`)."""
 
 FieldKind = Literal["text", "number", "date", "choice", "choices"]
 """``choice``: one of a list. ``choices``: several of a list, joined with ``;``."""
@@ -36,6 +37,7 @@ class CrmField:
         target: The record it stands on.
         options: Values that a ``choice`` or ``choices`` has to allow.
         length: Characters that a ``text`` has to hold.
+        value: Which of our values it receives, as the configuration calls it.
     """
 
     name: str
@@ -45,6 +47,17 @@ class CrmField:
     target: Target = "contact"
     options: tuple[str, ...] = ()
     length: int = 0
+    value: str = ""
+
+    def fits_own(self, owner: str) -> bool:
+        """Whether a field that is the vendor's own may be written: one that is made for such a value.
+
+        Args:
+            owner: The vendor's own field for whose customer somebody is.
+        """
+        if self.value == "assigned_owner":
+            return self.name.lower() == owner.lower()
+        return self.kind == "number" and "score" in self.name.lower()
 
 
 @dataclass(frozen=True)

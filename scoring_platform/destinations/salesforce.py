@@ -188,9 +188,10 @@ class Salesforce:
 
     def _refusal(self, write: CrmWrite, found: Found | None, *, claimed: bool) -> CrmReceipt | None:
         if found is not None and found.key is not None and not self._is_ours(found, write):
-            return _dead(write, "KEY_TAKEN", "The contact carries the key of another customer")
+            return _dead(write, "KEY_TAKEN", f"Contact {found.id} carries the key of another customer")
         if found is None and self._settings.mode == "update_only":
-            return _dead(write, "NO_RECORD", "Salesforce has no such contact, and none is made (mode: update_only)")
+            text = "Salesforce has no such contact, and none is made (mode: update_only)"
+            return CrmReceipt(write.customer_id, "absent", None, "NO_RECORD", text)
         if found is None and not normal(write.email):
             return _dead(write, "NO_EMAIL", "No such contact, and none is made without an address")
         if claimed:

@@ -30,6 +30,7 @@ _TYPES: dict[FieldKind, frozenset[str]] = {
 _WANTED = {"number": "Number(16, 2)", "date": "Date", "choice": "Picklist", "choices": "Picklist (Multi-Select)"}
 _LISTS = frozenset({"picklist", "multipicklist"})
 _TEXTS = frozenset({"string", "textarea"})
+_OWNER = "OwnerId"
 
 
 def problems(session: Session, fields: Sequence[CrmField]) -> list[str]:
@@ -67,6 +68,8 @@ def _problem(field: CrmField, known: Mapping[str, Definition], sobject: str) -> 
             f"Fields & Relationships as {wanted(field)}, label {field.label!r}, and let our user see and edit it "
             "(field-level security)"
         )
+    if not definition.get("custom", field.name.lower().endswith("__c")) and not field.fits_own(_OWNER):
+        return f"{where} is one of Salesforce's own: name a custom field (…__c) under destinations.salesforce.fields"
     kind = str(definition.get("type"))
     if kind not in _TYPES[field.kind] or (field.unique and kind != "string"):
         return f"{where} has type {kind!r}; {wanted(field)} is needed: name another field under destinations.salesforce"

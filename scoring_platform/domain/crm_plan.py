@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
@@ -22,9 +21,18 @@ NUMBERS = frozenset({"total_score", "churn_risk", "clv_12m", "lead_score", "nps_
 STREAMS: Mapping[str, tuple[str, ...]] = {"nps": NPS, "scores": SCORES}
 """Which values each stream owns, in the order in which streams are written."""
 
+CREATE, UPDATE, FIND, SKIP = "create", "update", "find", "skip"
+"""What becomes of a planned row: a record that is new to us is made, or adopted by its address; one that is known is
+updated; where none may be made it is written if the CRM has it; the last are not written."""
+
+KEY = "customer_key"
+"""What a changed field of our key is called among the changed fields."""
+
 THEMES_BETWEEN = ";"
 _SALT = "rollout|"
-_ESCAPED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_ESCAPED = {sign: json.dumps(sign)[1:-1] for sign in ("\\", '"', *map(chr, range(1, 32)))}
+_TO_ESCAPE = r'[\x00-\x1f"\\]'
+"""Signs that JSON does not take as they are."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class Recipient:
         target: The kind of record.
         fields: Value to the CRM's field name; values left out are not written.
         date_field: Field of the day, written with every change; None for none.
+        key_field: Field of our customer key, where this stream sees to it that it is the configured one.
         typed: Whether numbers go as JSON numbers and nothing as null; else all are texts, nothing the empty one.
         creates: Whether a record that is not known may be created.
         dead_bands: Of numbers that have one.
@@ -63,6 +72,7 @@ class Recipient:
     typed: bool = False
     creates: bool = True
     dead_bands: Mapping[str, DeadBand] = field(default_factory=dict)
+    key_field: str | None = None
 
 
 def scores(scores: ir.Table, segments: ir.Table, profiles: ir.Table, *, labels: Mapping[str, str]) -> ir.Table:
@@ -77,14 +87,12 @@ def scores(scores: ir.Table, segments: ir.Table, profiles: ir.Table, *, labels: 
         labels: Segment code to its name where people read it.
 
     Returns:
-        customer_id, email, region, segment_code, precedence, ``config.crm.SCORES`` without the owner, and the
-        segment's name as JSON writes it. Of several customers of one record that with the lowest precedence, the most
-        valuable one, speaks for it.
+        customer_id, email, region, segment_code, precedence, and ``config.crm.SCORES`` without the owner. Of several
+        customers of one record that with the lowest precedence, the most valuable one, speaks for it.
     """
     joined = scores.join(segments.select("customer_id", segment_code=segments.segment), "customer_id")
     joined = joined.join(profiles.select("customer_id", "email", "region"), "customer_id")
     names = [(joined.segment_code == code, ibis.literal(name)) for code, name in labels.items()]
-    quoted = [(joined.segment_code == code, ibis.literal(_quoted(name))) for code, name in labels.items()]
     worth = [joined.clv_12m.desc(nulls_first=False), joined.total_score.desc(), joined.customer_id]
     return joined.select(
         "customer_id",
@@ -95,7 +103,6 @@ def scores(scores: ir.Table, segments: ir.Table, profiles: ir.Table, *, labels: 
         total_score=(joined.total_score + ibis.literal("0.5").cast("decimal(5, 2)")).floor().cast("int64").cast(str),
         rfm_code=joined.rfm_code.fill_null(""),
         segment=ibis.cases(*names, else_=joined.segment_code),
-        segment_quoted=ibis.cases(*quoted, else_=_in_quotes(joined.segment_code)),
         churn_band=joined.churn_band.fill_null(""),
         churn_risk=joined.churn_risk.round(2).cast("decimal(3, 2)").cast(str).fill_null(""),
         clv_12m=joined.clv_12m.round(0).cast("int64").cast(str).fill_null(""),
@@ -154,7 +161,8 @@ def plan(wanted: ir.Table, acknowledged: ir.Table, to: Recipient) -> ir.Table:
             ``record_id``, of each record one row.
         acknowledged: customer_id, ``record_id`` (what the payloads were about), ``known`` (the record exists; of
             several customers of an account or a deal it is known of one), ``dead_payload`` (a refused payload, else
-            null) and ``had_<value>`` as last acknowledged (null when never).
+            null) and ``had_<value>`` as last acknowledged (null when never); with a key field ``had_key``, what
+            that field holds as far as it is known to be another than the customer's key, else null.
         to: Where it goes; ``score_date`` in ``wanted`` is the day that is written with every change.
 
     Returns:
@@ -165,18 +173,23 @@ def plan(wanted: ir.Table, acknowledged: ir.Table, to: Recipient) -> ir.Table:
     differs = {value: _differs(joined, value, to.dead_bands.get(value, DeadBand())) for value in values}
     marked = joined.mutate(**{f"new_{value}": change for value, change in differs.items()})
     pairs = [marked[f"new_{value}"].ifelse(_pair(marked, value, to), ibis.null(str)) for value in values]
+    changed = [marked[f"new_{value}"].ifelse(value, ibis.null(str)) for value in values]
+    if to.key_field:
+        unkeyed = marked.known.fill_null(False) & marked.had_key.notnull()
+        pair = ibis.literal(f"{_quoted(to.key_field)}: ") + _in_quotes(marked.customer_id)
+        pairs.insert(0, unkeyed.ifelse(pair, ibis.null(str)))
+        changed.insert(0, unkeyed.ifelse(KEY, ibis.null(str)))
     body = ibis.literal(", ").join(pairs)
     dated = body
     if to.date_field:
         dated = body + ibis.literal(f", {_quoted(to.date_field)}: ") + _in_quotes(marked[SCORE_DATE])
-    changed = [marked[f"new_{value}"].ifelse(value, ibis.null(str)) for value in values]
     rows = marked.mutate(body=body, payload=ibis.literal("{") + dated + "}", names=ibis.literal(",").join(changed))
     rows = rows.filter(rows.body != "")
     known = rows.known.fill_null(False)
     refused = rows.dead_payload.fill_null("") == rows.body.hexdigest("md5")
     unreachable = rows.email.isnull() & ~known
-    written: Literal["create", "update"] = "create" if to.creates else "update"
-    operation = ibis.cases((refused | unreachable, "skip"), (known, "update"), else_=written)
+    new = CREATE if to.creates else FIND
+    operation = ibis.cases((refused | unreachable, SKIP), (known, UPDATE), else_=new)
     return rows.select(
         crm=ibis.literal(to.crm),
         stream=ibis.literal(to.stream),
@@ -220,8 +233,7 @@ def _differs(joined: ir.Table, value: str, band: DeadBand) -> ir.BooleanValue:
 
 def _pair(marked: ir.Table, value: str, to: Recipient) -> ir.StringValue:
     name, text = ibis.literal(f"{_quoted(to.fields[value])}: "), marked[value]
-    # Labels are free text; all else holds nothing but codes, figures and names.
-    quoted = marked.segment_quoted if value == "segment" else _in_quotes(text)
+    quoted = _in_quotes(text)
     if not to.typed:
         return name + quoted
     given = text if value in NUMBERS else quoted
@@ -234,6 +246,10 @@ def _quoted(text: str) -> str:
 
 
 def _in_quotes(value: ir.StringValue) -> ir.StringValue:
+    """Do the same to a column."""
+    safe = value
     for plain, escaped in _ESCAPED.items():
-        value = value.replace(plain, escaped)
-    return ibis.literal('"') + value + '"'
+        safe = safe.replace(plain, escaped)
+    safe = safe.re_replace(r"\x00", r"\\u0000")  # SQL text cannot hold it
+    # Nearly no text has such signs, and looking for them once is quicker than replacing each.
+    return ibis.literal('"') + value.re_search(_TO_ESCAPE).ifelse(safe, value) + '"'

@@ -13,7 +13,7 @@ import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.contracts.columns import MONEY
-from scoring_platform.domain.running import Days, Sums, begins, running, standing
+from scoring_platform.domain.running import Days, Sums, begins, ended, running, spells, standing
 
 
 def purchase_facts(activity: ir.Table) -> ir.Table:
@@ -31,11 +31,21 @@ def purchases(activity: ir.Table, days: Days, *, window_days: int) -> ir.Table:
         window_net_spend (not below zero). The window is (as_of − window_days, as_of].
     """
     bought = purchase_facts(activity)
+    return _not_below_zero(running(bought, days, _purchase_sums(bought, window_days)))
+
+
+def purchase_spells(activity: ir.Table, days: Days, *, window_days: int) -> ir.Table:
+    """Return the same per customer and spell of days on which it holds (``running.spells``)."""
+    bought = purchase_facts(activity)
+    return _not_below_zero(spells(bought, days, _purchase_sums(bought, window_days)))
+
+
+def _purchase_sums(bought: ir.Table, window_days: int) -> Sums:
     purchase, zero = bought.purchase_day == 1, ibis.literal(0, type=MONEY)
     net = (bought.revenue - bought.refunds).cast(MONEY)
     paid = purchase & (net > 0)
     bought_on = purchase.ifelse(bought.active_on, ibis.null("date"))
-    sums = Sums(
+    return Sums(
         ever={
             "orders": bought.orders,
             "order_days": purchase.cast("int64"),
@@ -49,7 +59,10 @@ def purchases(activity: ir.Table, days: Days, *, window_days: int) -> ir.Table:
         earliest={"first_order_on": bought_on},
         latest={"last_order_on": bought_on},
     )
-    found = running(bought, days, sums)
+
+
+def _not_below_zero(found: ir.Table) -> ir.Table:
+    zero = ibis.literal(0, type=MONEY)
     return found.mutate(window_net_spend=ibis.greatest(found.window_net_spend, zero))
 
 
@@ -78,10 +91,10 @@ def latest_answers(responses: ir.Table, days: Days) -> ir.Table:
     )
     ranked = answered.mutate(
         _rank=ibis.row_number().over(
-            group_by=["customer_id", "_on"],
+            group_by=["customer_id", "since"],
             order_by=[ibis.desc(answered.survey_date), answered.nps_score, answered.source, answered.response_id],
         )
     )
     latest = ranked.filter(ranked._rank == 0)
-    latest = latest.select("customer_id", "_on", "nps_score", nps_answered_on=latest.survey_date)
-    return standing(latest, days, by=["customer_id"])
+    latest = latest.select("customer_id", "since", "nps_score", nps_answered_on=latest.survey_date)
+    return standing(ended(latest, days, by=["customer_id"]), days)

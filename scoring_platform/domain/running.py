@@ -18,8 +18,6 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
-_ON, _UNTIL = "_on", "_until"
-
 
 @dataclass(frozen=True)
 class Days:
@@ -86,31 +84,47 @@ def running(facts: ir.Table, days: Days, sums: Sums, *, by: Sequence[str] = ("cu
         sums: What is summed, from ``facts``.
         by: Whose sums they are.
     """
+    if days.first == days.last:
+        return _on_one_day(_rows(facts, days, sums, by), days, sums, by)
+    return standing(spells(facts, days, sums, by=by), days)
+
+
+def spells(facts: ir.Table, days: Days, sums: Sums, *, by: Sequence[str] = ("customer_id",)) -> ir.Table:
+    """Return ``by``, the sums, and from which day to the one before which they hold: ``since``, ``until``.
+
+    Takes what ``running`` takes; the spells of one ``by`` end with the last day.
+    """
+    rows = _rows(facts, days, sums, by)
+    changes = _entering(rows, days, sums, by)
+    if sums.within:
+        changes = changes.union(_leaving(rows, days, sums, by))
+    return ended(_run(changes, sums, by), days, by=by)
+
+
+def ended(changes: ir.Table, days: Days, *, by: Sequence[str]) -> ir.Table:
+    """Return each of ``changes`` with ``until``: when the next one of the same ``by`` begins, or after the last day."""
+    after = ibis.literal(days.last + timedelta(days=1))
+    following = changes.since.lead().over(ibis.window(group_by=list(by), order_by="since"))
+    return changes.mutate(until=following.fill_null(after))
+
+
+def standing(found: ir.Table, days: Days) -> ir.Table:
+    """Return what holds on each day of ``days``, with ``as_of``, from spells."""
+    held = days.table.join(found, [days.table.as_of >= found.since, days.table.as_of < found.until])
+    return held.drop("since", "until")
+
+
+def _rows(facts: ir.Table, days: Days, sums: Sums, by: Sequence[str]) -> ir.Table:
     values = {**sums.ever, **sums.within, **sums.earliest, **sums.latest}
     known = facts.filter(facts.active_on <= ibis.literal(days.known_to))
     if sums.only_within:
         known = known.filter(known.active_on > ibis.literal(_opens(days.first, sums)))
-    rows = known.select(*by, "active_on", **values)
-    if days.first == days.last:
-        return _on_one_day(rows, days, sums, by)
-    changes = _entering(rows, days, sums, by)
-    if sums.within:
-        changes = changes.union(_leaving(rows, days, sums, by))
-    return standing(_run(changes, sums, by), days, by=by)
-
-
-def standing(changes: ir.Table, days: Days, *, by: Sequence[str]) -> ir.Table:
-    """Return each of ``changes`` on every day from its ``_on`` to the next one of the same ``by``, with ``as_of``."""
-    after = ibis.literal(days.last + timedelta(days=1))
-    following = changes[_ON].lead().over(ibis.window(group_by=list(by), order_by=_ON)).fill_null(after)
-    spells = changes.mutate(**{_UNTIL: following})
-    held = days.table.join(spells, [days.table.as_of >= spells[_ON], days.table.as_of < spells[_UNTIL]])
-    return held.drop(_ON, _UNTIL)
+    return known.select(*by, "active_on", **values)
 
 
 def begins(day: ir.Value, days: Days) -> ir.Value:
-    """Return the first of ``days`` on which a fact of ``day`` counts, as ``_on``."""
-    return ibis.greatest(shifted(day, days.lag) if days.lag else day, ibis.literal(days.first)).name(_ON)
+    """Return the first of ``days`` on which a fact of ``day`` counts, as ``since``."""
+    return ibis.greatest(shifted(day, days.lag) if days.lag else day, ibis.literal(days.first)).name("since")
 
 
 def _opens(day: date, sums: Sums) -> date:
@@ -145,7 +159,7 @@ def _leaving(rows: ir.Table, days: Days, sums: Sums, by: Sequence[str]) -> ir.Ta
     nothing = {name: ibis.literal(0, type=left[name].type()) for name in sums.ever}
     nothing |= {name: ibis.null(left[name].type()) for name in (*sums.earliest, *sums.latest)}
     within = {name: (-left[name]).cast(left[name].type()) for name in sums.within}
-    return left.select(*by, shifted(left.active_on, sums.window_days).name(_ON), **nothing, **within)
+    return left.select(*by, shifted(left.active_on, sums.window_days).name("since"), **nothing, **within)
 
 
 def _run(changes: ir.Table, sums: Sums, by: Sequence[str]) -> ir.Table:
@@ -154,12 +168,12 @@ def _run(changes: ir.Table, sums: Sums, by: Sequence[str]) -> ir.Table:
     totals = {name: _narrow(changes[name].sum(), kinds[name]) for name in added}
     totals |= {name: changes[name].min() for name in sums.earliest}
     totals |= {name: changes[name].max() for name in sums.latest}
-    daily = changes.group_by([*by, _ON]).aggregate(**totals)
-    so_far = ibis.window(group_by=list(by), order_by=_ON, rows=(None, 0))
+    daily = changes.group_by([*by, "since"]).aggregate(**totals)
+    so_far = ibis.window(group_by=list(by), order_by="since", rows=(None, 0))
     held = {name: _narrow(daily[name].sum().over(so_far), kinds[name]) for name in added}
     held |= {name: daily[name].min().over(so_far) for name in sums.earliest}
     held |= {name: daily[name].max().over(so_far) for name in sums.latest}
-    return daily.select(*by, _ON, **held)
+    return daily.select(*by, "since", **held)
 
 
 def _narrow(total: ir.Value, kind: dt.DataType) -> ir.Value:

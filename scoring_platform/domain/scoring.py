@@ -23,10 +23,12 @@ WEIGHT = "decimal(18, 9)"
 MOST_A_DAY = 99_999
 """Signal of one channel that counts on one day: the engine multiplies decimals within 18 digits and gives up beyond."""
 
-_EXACT = "decimal(38, 9)"
 _EPOCH = date(2000, 1, 1)
-_MOST_HALF_LIVES = 40
-"""Half-lives that a stretch of days may be long: 2⁴⁰ times the most of a day, summed, stays within 29 digits."""
+_UNITS = 1_000_000
+"""Signals are summed as whole millionths: exactly, whatever the order of the rows."""
+
+_MOST_HALF_LIVES = 16
+"""Half-lives that a stretch of days may be long: 2¹⁶ times the most of a day, summed, stays below 2⁶³ millionths."""
 
 CHANNELS = ("email", "web", "support")
 
@@ -138,10 +140,10 @@ def _signals(activity: ir.Table, days: Days, scoring: Scoring) -> ir.Table:
         amount = _amount(facts, weights)
         for begin, end in _stretches(days, scoring.engagement_window_days, half_life):
             column = f"{name}_{begin:%Y%m%d}"
-            inside = (facts.active_on >= ibis.literal(begin)) & (facts.active_on < ibis.literal(end))
-            age = inside.ifelse(facts.active_on.delta(ibis.literal(begin), unit="day"), 0).cast("float64")
-            value = (amount.cast("float64") * ibis.literal(2.0) ** (age / half_life)).round(9).cast(_EXACT)
-            grown[column] = inside.ifelse(value, ibis.literal(0, type=_EXACT))
+            counts = (amount > 0) & (facts.active_on >= ibis.literal(begin)) & (facts.active_on < ibis.literal(end))
+            age = counts.ifelse(facts.active_on.delta(ibis.literal(begin), unit="day"), 0).cast("float64")
+            units = amount * ibis.literal(2.0) ** (age / half_life) * _UNITS
+            grown[column] = counts.ifelse(units.round(0).cast("int64"), 0)
             decayed.setdefault(name, []).append((column, begin, half_life))
     found = running(facts, days, Sums(within=grown, window_days=scoring.engagement_window_days))
     sums = {f"{channel}_{way}": ibis.literal(0.0) for channel in CHANNELS for way in ("up", "down")}
@@ -169,19 +171,14 @@ def _stretches(days: Days, window_days: int, half_life: int) -> list[tuple[date,
 
 
 def _amount(facts: ir.Table, weights: Mapping[str, float]) -> ir.Value:
-    terms = [
-        (facts[column].cast("float64") * weight).round(4).cast("decimal(18, 4)")
-        for column, weight in sorted(weights.items())
-    ]
-    amount = terms[0]
-    for term in terms[1:]:
-        amount = amount + term
-    return ibis.least(amount, MOST_A_DAY).cast("decimal(18, 4)")
+    """Return the signal of a day."""
+    terms = [facts[column].cast("float64") * weight for column, weight in sorted(weights.items())]
+    return ibis.least(sum(terms[1:], terms[0]), float(MOST_A_DAY))
 
 
 def _decayed(found: ir.Table, parts: Sequence[tuple[str, date, int]]) -> ir.Value:
     total: ir.Value = ibis.literal(0.0)
     for column, begin, half_life in parts:
         age = found.as_of.delta(ibis.literal(begin), unit="day").cast("float64")
-        total = total + found[column].cast("float64") * ibis.literal(2.0) ** (-(age / half_life))
+        total = total + found[column].cast("float64") / _UNITS * ibis.literal(2.0) ** (-(age / half_life))
     return total

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from scoring_platform.config.scoring import Condition, SegmentRule, Segments
+from scoring_platform.config.scoring import Condition, Range, SegmentRule, Segments
 from scoring_platform.domain.running import Days, Sums, running
 
 
@@ -44,7 +44,8 @@ def segments(measured: ir.Table, past: ir.Table, rules: Segments, *, days: Days)
 
     Args:
         measured: Day, customer and the measures that conditions name, for the days to compute.
-        past: The same for undecided customers, for those days and the look-back before each.
+        past: The same for undecided customers, for those days and the look-back before each; of days on which all
+            conditions hold alike the last one is enough (``turning``).
         rules: The ordered rules.
         days: The days to compute.
 
@@ -92,6 +93,12 @@ def transitions(today: ir.Table, yesterday: ir.Table, profiles: ir.Table, *, res
         entered_on=joined.as_of,
         value_at_stake=joined.value_at_stake,
     )
+
+
+def thresholds(rules: Segments, measure: str) -> list[Range]:
+    """Return the ranges that conditions want a measure in."""
+    conditions = [condition for rule in rules.rules for condition in (rule.enter, _stay(rule))]
+    return [condition[measure] for condition in conditions if measure in condition]
 
 
 def _stay(rule: SegmentRule) -> Condition:

@@ -37,6 +37,9 @@ _UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 _log = logging.getLogger(__name__)
 
+# Merging nested selects is the dearest part of making SQL of an expression; the engine does it itself, and better.
+ibis.options.sql.fuse_selects = False
+
 
 @dataclass(frozen=True)
 class StagedDay:

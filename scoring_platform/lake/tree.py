@@ -15,8 +15,9 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,23 +37,37 @@ class Version:
     Attributes:
         table: The table.
         day: The business day; None for an unpartitioned table.
-        version: Fingerprint of its rows: equal rows give an equal version.
         folder: Where its Parquet files are.
-        rows: Number of rows.
-        info: What was recorded with it, such as ``config_version`` and ``inputs``.
     """
 
     table: str
     day: date | None
-    version: str
     folder: Path
-    rows: int
-    info: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def version(self) -> str:
+        """Fingerprint of its rows: equal rows give an equal version."""
+        return self.folder.name
 
     @property
     def files(self) -> list[str]:
         """The Parquet files, by absolute path."""
-        return sorted(str(path) for path in self.folder.iterdir() if path.suffix == ".parquet")
+        return sorted(f"{self.folder}/{name}" for name in os.listdir(self.folder) if name.endswith(".parquet"))
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self._recorded["rows"])
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What was recorded with it, such as ``config_version`` and ``inputs``."""
+        return {name: value for name, value in self._recorded.items() if name != "rows"}
+
+    @cached_property
+    def _recorded(self) -> dict[str, Any]:
+        recorded: dict[str, Any] = json.loads((self.folder / _INFO).read_text(encoding="utf-8"))
+        return recorded
 
 
 class Lake:
@@ -84,13 +99,12 @@ class Lake:
 
     def version(self, table: str, day: date | None) -> Version | None:
         """Resolve the published version of one day once; None when it is not published."""
+        link = self._link(table, day)
         try:
-            target = os.readlink(self._link(table, day))
+            target = os.readlink(link)
         except FileNotFoundError:
             return None
-        folder = (self._link(table, day).parent / target).resolve()
-        info = json.loads((folder / _INFO).read_text(encoding="utf-8"))
-        return Version(table, day, folder.name, folder, info.pop("rows"), info)
+        return Version(table, day, Path(os.path.normpath(f"{link.parent}/{target}")))
 
     def version_id(self, table: str, day: date | None) -> str | None:
         """Return only the fingerprint of a published day, without reading its folder."""
@@ -129,7 +143,7 @@ class Lake:
         self._swap(table, day, folder)
         if not folder.is_dir():  # it was unlinked for long, and collected just before the swap
             _place(staged, folder)
-        return Version(table, day, version, folder, rows, dict(info))
+        return Version(table, day, folder)
 
     def restore(self, table: str, day: date) -> Version:
         """Publish again the version that the latest one replaced.
@@ -155,12 +169,11 @@ class Lake:
         for folder in _folders(staging):
             removed += _remove_older(folder, now - KEEP_STAGED, through=staging)
         versions = self.root / ".versions"
-        for label in [*versions.rglob("as_of=*"), *versions.rglob(CURRENT)]:
+        for label in _labels(versions):
             day = None if label.name == CURRENT else date.fromisoformat(label.name[6:])
             linked = self.version_id(str(label.parent.relative_to(versions)), day)
-            for folder in _folders(label):
-                if folder.name != linked:
-                    removed += _remove_older(folder, now - KEEP_UNLINKED, through=staging)
+            for name in sorted(set(os.listdir(label)) - {linked}):
+                removed += _remove_older(label / name, now - KEEP_UNLINKED, through=staging)
         return removed
 
     def _link(self, table: str, day: date | None) -> Path:
@@ -177,6 +190,14 @@ class Lake:
         os.replace(partial, link)
         if replaced is not None:  # its hour begins now
             os.utime(folder.parent / replaced)
+
+
+def _labels(versions: Path) -> Iterator[Path]:
+    """Give the folders that hold the versions of one day, without looking into the versions."""
+    for parent, names, _ in os.walk(versions):
+        labels = [name for name in names if name == CURRENT or name.startswith("as_of=")]
+        names[:] = [name for name in names if name not in labels]
+        yield from (Path(parent, label) for label in sorted(labels))
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, selec
 from scoring_platform.ledger.schema import RECEIPTS
 from scoring_platform.ledger.store import Ledger, chunks, upsert
 
-ReceiptStatus = Literal["acknowledged", "retry", "dead", "unknown"]
+ReceiptStatus = Literal["acknowledged", "retry", "dead", "unknown", "absent"]
 Value = str | int | float | None
 """A value as the CRM took it."""
 
@@ -28,6 +28,11 @@ class Scope:
     crm: str
     stream: str
     target: str = "contact"
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The same as tables name it."""
+        return (self.crm, self.stream, self.target)
 
     @property
     def of_records(self) -> bool:
@@ -45,7 +50,7 @@ class Receipt:
         destination_id: The CRM's record, once known.
         acknowledged: Value per field as last acknowledged; a later failure leaves it as it was.
         acknowledged_at: When that was.
-        as_of: Business day of the last acknowledged write.
+        as_of: Business day of the last acknowledged write, or on which the CRM was found to have no such record.
         payload_hash: Names the content of the last write.
         attempt: Failed writes of that content in a row; 0 after an acknowledgement.
         error_code: Why the last write failed.
@@ -174,10 +179,14 @@ def _of_record(outcome: Outcome, before: Receipt | None) -> Receipt | None:
 
 
 def _after(before: Receipt | None, outcome: Outcome, *, now: datetime) -> Receipt:
-    acknowledged = outcome.status == "acknowledged"
+    acknowledged, absent = outcome.status == "acknowledged", outcome.status == "absent"
+    if absent:
+        # Of a record that comes later nothing is known.
+        before = replace(before, destination_id=None, acknowledged={}, acknowledged_at=None) if before else None
     values = dict(before.acknowledged) if before else {}
     if acknowledged:
         values.update(outcome.values)
+    if acknowledged or absent:
         attempt = 0
     else:
         repeated = before is not None and before.payload_hash == outcome.payload_hash
@@ -188,7 +197,7 @@ def _after(before: Receipt | None, outcome: Outcome, *, now: datetime) -> Receip
         destination_id=outcome.destination_id or (before.destination_id if before else None),
         acknowledged=values,
         acknowledged_at=now if acknowledged else (before.acknowledged_at if before else None),
-        as_of=outcome.as_of if acknowledged else (before.as_of if before else None),
+        as_of=outcome.as_of if acknowledged or absent else (before.as_of if before else None),
         payload_hash=outcome.payload_hash,
         attempt=attempt,
         error_code=None if acknowledged else outcome.error_code,

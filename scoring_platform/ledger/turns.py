@@ -7,6 +7,7 @@ Belongs here: waiting, who is next, keeping the lease while it is used. Does not
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ PATIENCE = timedelta(seconds=10)
 """Who has waited for so long goes before the more urgent."""
 
 _POLL_SECONDS = 0.05
+_QUIET_SECONDS = 3.0
 _SHOWN = timedelta(seconds=2)
 """For so long somebody who no longer asks still counts as waiting."""
 
@@ -53,7 +55,12 @@ def turn(
         lease: How long it holds when we die.
         sleep: How to wait.
     """
+    # An ordinary turn ends within seconds; one that does not may be that of a process that was killed.
+    said = time.monotonic() + _QUIET_SECONDS
     while not _taken(ledger, name, holder, rank, lease):
+        if time.monotonic() >= said:
+            _say_waiting(ledger, name)
+            said = math.inf
         sleep(_POLL_SECONDS)
     done = Event()
     keeper = Thread(target=_keep, args=(ledger, name, holder, lease, done), daemon=True, name=f"lease {name}")
@@ -64,6 +71,15 @@ def turn(
         done.set()
         keeper.join()
         release_lease(ledger, name, holder=holder)
+
+
+def _say_waiting(ledger: Ledger, name: str) -> None:
+    now = datetime.now(UTC)
+    with ledger.reading() as connection:
+        until = connection.execute(select(LEASES.c.expires_at).where(LEASES.c.name == name)).scalar()
+    seconds = max(0, math.ceil((until - now).total_seconds())) if until else 0
+    words = "waiting for another run that uses %s; should it have been killed, this one goes on in %d s at most"
+    _log.warning(words, name, seconds)
 
 
 def _taken(ledger: Ledger, name: str, holder: str, rank: int, lease: timedelta) -> bool:

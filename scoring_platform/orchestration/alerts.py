@@ -15,6 +15,7 @@ import dagster as dg
 from scoring_platform.destinations.slack import Slack
 from scoring_platform.ledger.alerts import alert_sent, decide_alert, read_alerts, resolve_alert
 from scoring_platform.ledger.store import Ledger
+from scoring_platform.orchestration.checks import INERT, TOLD_BEFORE
 from scoring_platform.reporting.alerts import FailedCheck, render_alert
 from scoring_platform.settings import Settings
 
@@ -55,6 +56,8 @@ def tell(
     window = timedelta(minutes=settings.config.alerts.window_minutes)
     still_open = read_alerts(ledger, state="open")
     for problem, group in _by_problem(evaluated).items():
+        if all(INERT in one.evaluation.metadata for one in group):
+            continue
         failed = [one for one in group if not one.evaluation.passed]
         if not failed:
             if problem in still_open:
@@ -63,6 +66,9 @@ def tell(
                 counts["resolved"] += 1
             continue
         counts["suppressed"] += len(failed) - 1  # a range of days fails day by day: one message for all of them
+        if problem in still_open and all(TOLD_BEFORE in one.evaluation.metadata for one in failed):
+            counts["suppressed"] += 1
+            continue
         if not decide_alert(ledger, problem, window=window, now=now).send:
             counts["suppressed"] += 1
             continue

@@ -15,6 +15,8 @@ import dagster as dg
 from scoring_platform.contracts.table import Table
 from scoring_platform.ingest.guards import DayVerdict
 from scoring_platform.lake.audit import Audit
+from scoring_platform.pipeline.crm_course import advice
+from scoring_platform.pipeline.crm_standing import Standing
 from scoring_platform.pipeline.crm_sync import Applied
 
 CONTRACT = "contract"
@@ -25,6 +27,12 @@ NO_SHARED = "no_shared_identifiers"
 HISTORY = "history_complete"
 ALL_ACKNOWLEDGED = "all_acknowledged"
 FORECASTS_HOLD = "forecasts_hold"
+
+INERT = "inert"
+"""Metadata of a check of a run that was not to do anything: it ends no problem."""
+
+TOLD_BEFORE = "told before"
+"""Metadata of a failed check that says nothing the last one did not: nobody is called for it again."""
 
 _LONGEST = 300
 """Characters of one value in a table of the UI: a column of JSON would push everything else off the page."""
@@ -247,21 +255,31 @@ def _plain(value: Any) -> str | int | float | bool | None:
 
 def sync_spec(table: Table, partitions: dg.PartitionsDefinition) -> dg.AssetCheckSpec:
     """Return the check that the CRM took every row."""
-    description = "The CRM acknowledged every planned row; the others are tried again or wait for a person."
+    description = (
+        "The CRM acknowledged every planned row; the others are tried again or wait for a person. Refused rows count "
+        "until they are mended."
+    )
     return _spec(table, ALL_ACKNOWLEDGED, description, blocking=False, partitions=partitions)
 
 
-def sync_result(table: Table, applied: Applied) -> dg.AssetCheckResult:
-    """Return whether every row was acknowledged; a warning otherwise, nothing is lost."""
-    failed = {status: count for status, count in applied.counts.items() if status != "acknowledged"}
-    words = ", ".join(f"{count} {status}" for status, count in sorted(failed.items()))
+def sync_inert(table: Table, reason: str) -> dg.AssetCheckResult:
+    """Return the check of a run that may not send."""
+    return dg.AssetCheckResult(passed=True, check_name=ALL_ACKNOWLEDGED, asset_key=table.name, metadata={INERT: reason})
+
+
+def sync_result(table: Table, applied: Applied, standing: Standing) -> dg.AssetCheckResult:
+    """Return whether every row of the day was acknowledged, whichever run sent it.
+
+    Nothing is lost, and the report goes out: a warning, and an error where a CRM broke off before anything was written.
+    """
+    news = set(applied.counts) - {"acknowledged", "absent"} or applied.held or standing.unwritten
     return dg.AssetCheckResult(
-        passed=not failed and not applied.stopped,
+        passed=not standing.failed and not applied.held,
         check_name=ALL_ACKNOWLEDGED,
         asset_key=table.name,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(part for part in (words, applied.stopped) if part) or None,
-        metadata={**applied.counts, **_what_to_do(applied)},
+        severity=dg.AssetCheckSeverity.ERROR if standing.lost else dg.AssetCheckSeverity.WARN,
+        description="; ".join(part for part in (standing.words, applied.stopped) if part) or None,
+        metadata={**standing.counts, **_what_to_do(applied, standing), **({} if news else {TOLD_BEFORE: True})},
     )
 
 
@@ -289,10 +307,8 @@ def forecasts_result(table: Table, newest: Sequence[Mapping[str, Any]]) -> dg.As
     )
 
 
-def _what_to_do(applied: Applied) -> dict[str, str]:
-    if not any(scope.stream for scope in applied.held):
-        return {}
-    advice = (
-        "Look at it with `scoring-platform crm plan`; when it is as it should be: scoring-platform crm sync --release"
-    )
-    return {"what to do": advice}
+def _what_to_do(applied: Applied, standing: Standing) -> dict[str, str]:
+    said = [advice(held.code) for held in applied.held.values()]
+    if "dead" in standing.failed:
+        said.append("Read the words of refused rows in crm_sync, mend them, then: scoring-platform crm retry")
+    return {"what to do": "; ".join(dict.fromkeys(said))} if said else {}

@@ -15,6 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.config.crm import Brakes
+from scoring_platform.domain import crm_plan as domain
 from scoring_platform.ledger.receipts import Scope, count_receipts, iter_receipts
 from scoring_platform.pipeline.crm_plan import PLAN, TEXTS_ONLY
 from scoring_platform.pipeline.crm_records import holders
@@ -43,7 +44,8 @@ def reason_to_hold(step: Step, scope: Scope, plan: ir.Table | None = None) -> st
     if not rows:
         return ""
     rules = step.config.crm.brakes
-    return _shrunk(step, rules) or _blanked(step, planned, scope, rules) or _unusual(step, scope, rows, rules)
+    moved = _rekeyed(step, planned, scope, rules) or _shrunk(step, rules)
+    return moved or _blanked(step, planned, scope, rules) or _unusual(step, scope, rows, rules)
 
 
 def steps(rules: Brakes, batch_size: int, *, first: bool) -> Iterator[int]:
@@ -70,6 +72,17 @@ def _shrunk(step: Step, rules: Brakes) -> str:
     if now.rows >= before.rows * (1 - rules.shrunk_share):
         return ""
     return f"customers fell from {before.rows:,} to {now.rows:,} since the day before (crm.brakes.shrunk_share)"
+
+
+def _rekeyed(step: Step, planned: ir.Table, scope: Scope, rules: Brakes) -> str:
+    known = count_receipts(step.ledger, scope, "acknowledged")
+    moved = _count(planned.filter(planned.changed_fields.contains(domain.KEY)))
+    if known < _FEWEST_ROWS or moved <= rules.usual_share * known:
+        return ""
+    return (
+        f"our key of {moved:,} of {known:,} customers would be written to another field than before "
+        f"(destinations.{scope.crm}.fields.customer_key)"
+    )
 
 
 def _blanked(step: Step, planned: ir.Table, scope: Scope, rules: Brakes) -> str:
@@ -129,7 +142,8 @@ def _customers(step: Step, day: date) -> int:
 
 def _written(plan: ir.Table, scope: Scope) -> ir.Table:
     mine = (plan.crm == scope.crm) & (plan.stream == scope.stream) & (plan.target == scope.target)
-    return plan.filter(mine & (plan.operation != "skip"))
+    # Who is only looked for may well not be there, and makes no day unusual.
+    return plan.filter(mine & plan.operation.isin([domain.CREATE, domain.UPDATE]))
 
 
 def _count(rows: ir.Table) -> int:

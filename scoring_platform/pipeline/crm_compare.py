@@ -5,13 +5,13 @@ Belongs here: comparing, and what follows by policy. Does not belong here: the p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from scoring_platform.destinations.protocol import Crm, Value
 from scoring_platform.ledger.receipts import Receipt, Scope, iter_receipts, keep_receipts
-from scoring_platform.pipeline.crm_plan import as_text, scopes
+from scoring_platform.pipeline.crm_plan import as_text, date_field, key_field, recipient, scopes
 from scoring_platform.pipeline.step import Step
 
 Policy = Literal["report", "ours", "theirs"]
@@ -48,16 +48,15 @@ def compare(step: Step, crm: Crm, *, policy: Policy = "report") -> Iterator[Devi
         policy: What follows.
     """
     for scope in scopes(step, crm.name):
-        if scope.target == "note":
-            continue
         known = [one for one in iter_receipts(step.ledger, scope) if one.destination_id and one.acknowledged]
+        mapped = _mapped(step, scope)
         for some in (known[start : start + _AT_ONCE] for start in range(0, len(known), _AT_ONCE)):
-            fields = sorted({name for one in some for name in one.acknowledged})
+            fields = sorted({name for one in some for name in one.acknowledged if name.lower() in mapped})
             records = {one.customer_id: str(one.destination_id) for one in some}
             held = crm.held(records, fields, target=scope.target)  # type: ignore[arg-type]
             changed = []
             for receipt in some:
-                found = list(_deviations(scope, receipt, held.get(receipt.customer_id)))
+                found = list(_deviations(scope, receipt, held.get(receipt.customer_id), mapped))
                 yield from found
                 if found:
                     changed.append(_forgotten(receipt, found))
@@ -65,14 +64,22 @@ def compare(step: Step, crm: Crm, *, policy: Policy = "report") -> Iterator[Devi
                 keep_receipts(step.ledger, scope, changed)
 
 
-def _deviations(scope: Scope, receipt: Receipt, held: Mapping[str, Value] | None) -> Iterator[Deviation]:
+def _mapped(step: Step, scope: Scope) -> set[str]:
+    """Return the fields that the configuration still writes, our key among them: others are no longer ours."""
+    fields = [*recipient(step, scope).fields.values(), date_field(step, scope), key_field(step, scope)]
+    return {name.lower() for name in fields if name}
+
+
+def _deviations(
+    scope: Scope, receipt: Receipt, held: Mapping[str, Value] | None, mapped: Collection[str]
+) -> Iterator[Deviation]:
     if held is None:
         yield Deviation(scope, receipt.customer_id, "", "", "")
         return
     has = {name.lower(): as_text(value) for name, value in held.items()}
     for name, value in receipt.acknowledged.items():
         ours, theirs = as_text(value), has.get(name.lower(), "")
-        if not _equal(ours, theirs):
+        if name.lower() in mapped and not _equal(ours, theirs):
             yield Deviation(scope, receipt.customer_id, name, ours, theirs)
 
 
@@ -89,6 +96,8 @@ def _forgotten(receipt: Receipt, found: list[Deviation]) -> Receipt:
     """Return the receipt as if what deviates had never been acknowledged."""
     if any(not one.field for one in found):
         return replace(receipt, acknowledged={}, destination_id=None, status="retry", payload_hash=None)
+    # What should be empty and is not counts as what it is; a figure within its dead band must not pass for unchanged.
+    held = {one.field: one.theirs for one in found if one.ours in ("", receipt.customer_id)}
     gone = {one.field for one in found}
-    kept = {name: value for name, value in receipt.acknowledged.items() if name not in gone}
+    kept = {name: value for name, value in receipt.acknowledged.items() if name not in gone} | held
     return replace(receipt, acknowledged=kept, status="retry", payload_hash=None)

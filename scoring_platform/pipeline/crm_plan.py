@@ -58,6 +58,19 @@ def fresh_plan(step: Step, crms: Sequence[str], streams: Collection[str] = tuple
     return ibis.union(none, *_fresh(step, crms, streams, none.columns))
 
 
+def not_rolled_out(step: Step, crms: Sequence[str]) -> dict[str, int]:
+    """Return by stream how many customers are not in the rollout; only of streams where there are some."""
+    rules = step.config.crm.rollout
+    if not crms or (rules.percentage == 100 and not rules.segments and not rules.regions):
+        return {}
+    found = {}
+    for stream in domain.STREAMS:
+        rows = step.engine.materialise(_wanted(step, stream))
+        everybody, chosen = (int(some.count().to_pyarrow().as_py()) for some in (rows, domain.rolled_out(rows, rules)))
+        found[stream] = everybody - chosen
+    return {stream: count for stream, count in found.items() if count}
+
+
 def scopes(step: Step, crm: str, streams: Collection[str] = tuple(domain.STREAMS)) -> list[Scope]:
     """Return what is written to a CRM, in the order in which it is."""
     fields = destination(step, crm).fields
@@ -73,6 +86,11 @@ def destination(step: Step, crm: str) -> CrmDestination:
     return section
 
 
+def is_configured(step: Step, crm: str) -> bool:
+    """Whether the configuration still writes to a CRM."""
+    return getattr(step.config.destinations, crm, None) is not None
+
+
 def recipient(step: Step, scope: Scope) -> Recipient:
     """Return how a stream is written to a kind of record."""
     section, rules = destination(step, scope.crm), step.config.crm
@@ -85,6 +103,7 @@ def recipient(step: Step, scope: Scope) -> Recipient:
         date_field=date_field(step, scope),
         typed=scope.crm not in TEXTS_ONLY,
         creates=section.mode == "upsert",
+        key_field=section.fields.customer_key if scope == _keeper(step, scope.crm) else None,
         dead_bands={
             "total_score": DeadBand(absolute=rules.score_dead_band),
             "clv_12m": DeadBand(share=rules.clv_dead_band),
@@ -93,8 +112,20 @@ def recipient(step: Step, scope: Scope) -> Recipient:
     )
 
 
+def _keeper(step: Step, crm: str) -> Scope | None:
+    """Return the scope whose rows see to our key on contacts: that which has the most of them."""
+    return next((scope for scope in reversed(scopes(step, crm)) if scope.target == "contact"), None)
+
+
+def key_field(step: Step, scope: Scope) -> str | None:
+    """Return the field that holds our key on the records of a scope; None where there is none."""
+    return destination(step, scope.crm).fields.customer_key if scope.target == "contact" else None
+
+
 def date_field(step: Step, scope: Scope) -> str | None:
     """Return the field that takes the day of the last written change of a stream; None when there is none."""
+    if not is_configured(step, scope.crm):
+        return None
     dated = destination(step, scope.crm).fields.score_date
     mine = scope.stream == "scores" and dated is not None and dated.target == scope.target
     return dated.field if dated and mine else None
@@ -154,7 +185,7 @@ def _acknowledged(step: Step, scope: Scope, to: Recipient) -> ir.Table:
         rows = [{**_acknowledged_row(one, to), "known": one.customer_id in telling} for one in receipts.values()]
     else:
         rows = [_acknowledged_row(receipt, to) for receipt in iter_receipts(step.ledger, scope)]
-    kinds |= {f"had_{value}": "string" for value in to.fields}
+    kinds |= {"had_key": "string", **{f"had_{value}": "string" for value in to.fields}}
     return step.engine.materialise(ibis.memtable(rows, schema=ibis.schema(kinds)))
 
 
@@ -165,8 +196,21 @@ def _acknowledged_row(receipt: Receipt, to: Recipient) -> dict[str, Any]:
         "record_id": receipt.destination_id,
         "known": receipt.destination_id is not None,
         "dead_payload": receipt.payload_hash if receipt.status == "dead" else None,
+        "had_key": _other_key(receipt, to.key_field) if to.key_field else None,
         **{f"had_{value}": as_text(has.get(name.lower())) for value, name in to.fields.items()},
     }
+
+
+def _other_key(receipt: Receipt, field: str) -> str | None:
+    """Return what the field of our key holds where that is not the key; None where it is, or nothing is known of it.
+
+    A receipt knows the key by the field it was written to, which may have been another one then.
+    """
+    has = {name.lower(): value for name, value in receipt.acknowledged.items()}
+    if field.lower() in has:
+        held = as_text(has[field.lower()])
+        return None if held == receipt.customer_id else held
+    return "" if receipt.customer_id in has.values() else None
 
 
 def as_text(value: Value) -> str:
@@ -176,17 +220,26 @@ def as_text(value: Value) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
+def told_before(step: Step) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Return the day's published outcomes of CRMs that are configured no more, by key; what was held, nobody was told.
+
+    Which field held the date is no longer known, so that their receipts cannot be judged.
+    """
+    rows = step.read("crm_sync", step.days)
+    gone = rows.filter(rows.crm.notin(step.settings.crms) & (rows.status != "held"))
+    return {tuple(row[name] for name in _KEY): row for row in gone.to_pyarrow().to_pylist()}
+
+
 def _done(step: Step, planned: ir.Table) -> ir.Table:
-    """Return the keys of planned rows whose values the CRM has acknowledged."""
+    """Return the keys of planned rows whose values the CRM has acknowledged, or was told while it was configured."""
     receipts: dict[Scope, dict[str, Receipt]] = {}
-    found = []
+    found, told = [], told_before(step)
     for row in planned.to_pyarrow().to_pylist():
         scope = Scope(row["crm"], row["stream"], row["target"])
         if scope not in receipts:
             receipts[scope] = read_receipts(step.ledger, scope)
         receipt = crm_records.about(receipts[scope].get(row["customer_id"]), row["record_id"])
-        known = getattr(step.config.destinations, scope.crm, None) is not None
-        dated = date_field(step, scope) if known else None
-        if receipt and is_acknowledged(receipt, json.loads(row["payload"]), dated):
+        done = receipt and is_acknowledged(receipt, json.loads(row["payload"]), date_field(step, scope))
+        if done or (*scope.key, row["customer_id"]) in told:
             found.append({name: row[name] for name in _KEY})
     return step.engine.materialise(ibis.memtable(found, schema=ibis.schema(dict.fromkeys(_KEY, "string"))))

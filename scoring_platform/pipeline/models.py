@@ -98,13 +98,14 @@ def cut_off_table(step: Step, days: Iterable[date]) -> ir.Table:
 
 def cut_offs_under(step: Step, versions: Mapping[date, ModelVersion]) -> ir.Table:
     """Return the limits of given versions, as ``cut_off_table`` does."""
-    limits = rfm.cut_off_table({day: _cut_offs(version) for day, version in versions.items()})
+    limits = rfm.cut_off_table({day: cut_offs_of(version) for day, version in versions.items()})
     names = [{"as_of": day, "model_version": version_name(version)} for day, version in versions.items()]
     named = ibis.memtable(names, schema=ibis.schema({"as_of": "date", "model_version": "string"}))
     return step.engine.materialise(step.engine.materialise(limits).join(step.engine.materialise(named), "as_of"))
 
 
-def _cut_offs(version: ModelVersion) -> rfm.CutOffs:
+def cut_offs_of(version: ModelVersion) -> rfm.CutOffs:
+    """Return the limits of a version."""
     given: Mapping[str, list[str]] = _row_of(version, RFM_CUTOFFS)["cut_offs"]
     return rfm.CutOffs(**{name: tuple(Decimal(value) for value in given[name]) for name in _MEASURES})  # type: ignore[arg-type]
 
@@ -218,7 +219,7 @@ def _moved(measure: str, values: Iterable[tuple[Decimal, int]], before: ModelVer
     """Return how many of the buyers are in another band of a measure by other cut-offs."""
 
     def band(value: Decimal, version: ModelVersion) -> int:
-        limits = getattr(_cut_offs(version), measure)
+        limits = getattr(cut_offs_of(version), measure)
         return sum((value < limit) if measure == "recency_days" else (value > limit) for limit in limits)
 
     return sum(count for value, count in values if band(value, before) != band(value, made))

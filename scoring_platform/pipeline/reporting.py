@@ -292,7 +292,8 @@ def _crm(step: Step) -> tuple[CrmOutcome, ...]:
         found.append(
             CrmOutcome(
                 crm=crm,
-                planned=sum(by_status.values()),
+                # Who is not in the CRM is no row of it.
+                planned=sum(count for status, count in by_status.items() if status != "absent"),
                 inert_reason=allowed.reason or None,
                 **{name: by_status.get(name, 0) for name in ("acknowledged", "retry", "dead", "unknown", "held")},
             )

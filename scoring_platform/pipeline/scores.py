@@ -7,23 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from math import ceil
 
 import ibis
 import ibis.expr.types as ir
 
 from scoring_platform.contracts.columns import MONEY
 from scoring_platform.domain import segments
-from scoring_platform.domain.measures import counts, latest_answers, purchase_facts, purchases
+from scoring_platform.domain.measures import counts, latest_answers, purchase_facts, purchase_spells, purchases
 from scoring_platform.domain.minting import reshaped
 from scoring_platform.domain.profiles import RECENT, RECENT_DAYS, WINDOW_DAYS
 from scoring_platform.domain.rfm import bands, measures
 from scoring_platform.domain.running import Days, shifted
 from scoring_platform.domain.scoring import Rules, scores
+from scoring_platform.domain.turning import Turns, last_days, reached
 from scoring_platform.pipeline.forecasts import forecasts
 from scoring_platform.pipeline.identities import TABLE as IDENTITIES
 from scoring_platform.pipeline.identities import owners
 from scoring_platform.pipeline.leads import lead_scores
-from scoring_platform.pipeline.models import configured_parts, cut_off_table, forecasts_for
+from scoring_platform.pipeline.models import configured_parts, cut_off_table, cut_offs_of, forecasts_for, versions_for
 from scoring_platform.pipeline.step import Step, span
 
 _KEYS = ("as_of", "customer_id")
@@ -111,10 +113,9 @@ def _past(step: Step, customers: ir.Table) -> ir.Table:
     days = span(step.days[0] - timedelta(days=step.config.segments.look_back_days - 1), step.last)
     every, rules = step.as_days(days), score_rules(step)
     read = set(segments.measures(step.config.segments))
-    rows = every.table.cross_join(customers)
     if read <= _FROM_PURCHASES:
-        bought = _bought(step, rows, every, rules)
-        return segments.with_tenure(bands(measures(bought), cut_off_table(step, days)))
+        return segments.with_tenure(bands(measures(_at_turns(step, customers, every)), cut_off_table(step, days)))
+    rows = every.table.cross_join(customers)
     known = facts_known(step, rows, every, rules)
     if read <= {*_FROM_PURCHASES, "total_score"}:
         return segments.with_tenure(_scored(step, step.engine.materialise(known), days))
@@ -125,7 +126,21 @@ def _past(step: Step, customers: ir.Table) -> ir.Table:
     return segments.with_tenure(_with_forecasts(step, _scored(step, known, days), known, days))
 
 
-def facts_known(step: Step, rows: ir.Table, days: Days, rules: Rules) -> ir.Table:
+def _at_turns(step: Step, customers: ir.Table, days: Days) -> ir.Table:
+    """Purchase measures of ``customers``, on the last days before something about them may turn."""
+    rules, keep = step.config.segments, step.engine.materialise
+    versions = versions_for(step, span(days.first, days.last))
+    limits = {limit for version in versions.values() for limit in cut_offs_of(version).recency_days}
+    turns = Turns(
+        recency=frozenset({ceil(limit) for limit in limits} | reached(segments.thresholds(rules, "recency_days"))),
+        tenure=frozenset(reached(segments.thresholds(rules, "tenure_days"))),
+        on=frozenset(day for day in versions if versions[day] != versions.get(day - timedelta(days=1))),
+    )
+    spells = purchase_spells(_purchases_of(step, customers), days, window_days=step.config.rfm.window_days)
+    return last_days(keep(spells), turns)
+
+
+def facts_known(step: Step, rows: ir.Table, days: Days, rules: Rules, *, few: bool = True) -> ir.Table:
     """Return what a score needs to know of customers on days, from the facts as known now.
 
     Args:
@@ -133,17 +148,23 @@ def facts_known(step: Step, rows: ir.Table, days: Days, rules: Rules) -> ir.Tabl
         rows: as_of, customer_id.
         days: The days.
         rules: How scores are made.
+        few: Whether ``rows`` are of few of the customers, so that it pays to pick their facts first.
     """
     answers = latest_answers(step.read("nps_responses", [step.last]), days)
-    return _beside(_bought(step, rows, days, rules), answers)
-
-
-def _bought(step: Step, rows: ir.Table, days: Days, rules: Rules) -> ir.Table:
-    customers = step.engine.materialise(rows.select("customer_id").distinct())
-    activity = step.everything("customer_activity", last=step.last).semi_join(customers, "customer_id")
-    bought = purchases(step.engine.materialise(purchase_facts(activity)), days, window_days=rules.rfm.window_days)
+    activity = _purchases_of(step, rows.select("customer_id").distinct()) if few else _facts(step)
+    bought = purchases(activity, days, window_days=rules.rfm.window_days)
     joined = _filled(_beside(rows, bought))
-    return joined.mutate(order_days=joined.order_days.fill_null(0))
+    return _beside(joined.mutate(order_days=joined.order_days.fill_null(0)), answers)
+
+
+def _purchases_of(step: Step, customers: ir.Table) -> ir.Table:
+    """Return the days of ``customers`` with an order or a refund."""
+    chosen = step.engine.materialise(customers)
+    return step.engine.materialise(purchase_facts(_facts(step)).semi_join(chosen, "customer_id"))
+
+
+def _facts(step: Step) -> ir.Table:
+    return step.everything("customer_activity", last=step.last)
 
 
 def reshaped_on(step: Step) -> ir.Table:

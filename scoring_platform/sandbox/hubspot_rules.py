@@ -130,7 +130,8 @@ def standard_definitions(record_kind: Kind) -> list[dict[str, Any]]:
         for name, label, kind, unique, read_only in STANDARD_PROPERTIES[record_kind]
     ]
     stages = [{"value": value, "label": label} for value, label in LIFECYCLE_STAGES]
-    return [{**one, "options": _options(stages)} if one["name"] == "lifecyclestage" else one for one in known]
+    named = [{**one, "options": _options(stages)} if one["name"] == "lifecyclestage" else one for one in known]
+    return [{**one, "hubspotDefined": True} for one in named]
 
 
 def new_definition(body: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]], kind: Kind) -> dict[str, Any]:
@@ -164,7 +165,7 @@ def new_definition(body: Mapping[str, Any], known: Mapping[str, Mapping[str, Any
         read_only=False,
         group=str(body["groupName"]),
     )
-    return {**made, "options": _options(body.get("options") or [])}
+    return {**made, "options": _options(body.get("options") or []), "hubspotDefined": False}
 
 
 def check_values(properties: Any, known: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -210,7 +210,7 @@ def test_another_reader_reads_the_same() -> None:
 
 
 def test_the_version_follows_whatever_a_reading_depends_on() -> None:
-    changes = (
+    changes: tuple[dict[str, object], ...] = (
         {},
         {"minimum_confidence": 0.6},
         {"without": ["price"]},

@@ -141,6 +141,47 @@ def test_a_value_on_an_account_or_a_deal_needs_the_crm_as_a_source(tmp_path: Pat
     assert load_config(write(tmp_path, yaml.safe_dump(written))).config.destinations
 
 
+NOTED = {"field": "NPS", "target": "note"}
+
+
+@pytest.mark.parametrize(
+    ("crm", "fields", "first", "second"),
+    [
+        ("hubspot", {"segment": "x", "rfm_code": "X"}, "rfm_code", "segment"),
+        ("hubspot", {"lead_score": "customer_key"}, "customer_key", "lead_score"),
+        ("hubspot", {"assigned_owner": "rfm_code"}, "rfm_code", "assigned_owner"),
+        ("pipedrive", {"segment": "ｽｺｱ"}, "total_score", "segment"),
+        ("pipedrive", {"nps_score": NOTED, "nps_themes": {**NOTED, "field": "nps"}}, "nps_score", "nps_themes"),
+        ("salesforce", {"score_date": "total_score__C"}, "total_score", "score_date"),
+    ],
+)  # fmt: skip
+def test_two_values_on_one_field_are_refused_with_both_places(
+    tmp_path: Path, crm: str, fields: dict[str, Any], first: str, second: str
+) -> None:
+    section = {"endpoint": "sandbox", "fields": fields}
+    said = refusal(tmp_path, changed("destinations", {crm: section}))
+    assert f"destinations.{crm}.fields.{first} and destinations.{crm}.fields.{second} both name the" in said
+
+
+def test_one_name_on_two_kinds_of_records_is_two_fields(tmp_path: Path) -> None:
+    fields = {"nps_score": {"field": "total_score__c", "target": "note"}}
+    written = changed("destinations", {"salesforce": {"endpoint": "sandbox", "fields": fields}})
+    assert load_config(write(tmp_path, written)).config.destinations.salesforce is not None
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("routing", {"rules": [{"owners": ["Aoki\tMei"]}]}),
+        ("segments", {"labels": {"vip": {"ja": "V\nIP", "en": "VIP"}}}),
+        ("destinations", {"hubspot": {"endpoint": "sandbox", "fields": {"segment": "seg\u0001ment"}}}),
+        ("destinations", {"hubspot": {"endpoint": "sandbox", "fields": {"customer_key": "our\tkey"}}}),
+    ],
+)
+def test_names_that_go_to_a_crm_have_no_control_characters(tmp_path: Path, place: str, value: Any) -> None:
+    assert "has a control character" in refusal(tmp_path, changed(place, value))
+
+
 def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
     message = refusal(tmp_path, MINIMAL + "catch_up_days: -1\nreport: {movers: 0}\n")
     assert "2 problem(s)" in message

@@ -169,6 +169,12 @@ def test_preflight_says_what_is_wrong_and_provision_makes_what_is_missing(accoun
     hubspot = crm(account.url)
     wanted = [CrmField("firstname", "number", "Wrong"), CrmField("phone", "text", "Plain", unique=True)]
     readonly = CrmField("hs_object_id", "number", "Record")
+    assert "'lastname' is one of HubSpot's own" in hubspot.preflight([CrmField("lastname", "text", "Code")])[0]
+    assert (
+        "'hubspot_owner_id' is one of HubSpot's own" in hubspot.preflight([CrmField("hubspot_owner_id", "text", "")])[0]
+    )
+    assert hubspot.preflight([CrmField("hubspot_owner_id", "text", "Owner", value="assigned_owner")]) == []
+    assert hubspot.preflight([CrmField("amount", "number", "Value", target="deal", value="clv_12m")]) != []
     wrong = hubspot.preflight([*FIELDS, *wanted, readonly, CrmField("tier", "text", "Tier")])
     assert [line.split("'")[1] for line in wrong] == ["firstname", "phone", "hs_object_id", "tier"]
     assert hubspot.provision([*FIELDS, CrmField("tier", "text", "Tier")]) == ["tier"]

@@ -65,7 +65,7 @@ def test_update_only_writes_who_has_a_contact_in_one_call_and_makes_none(account
         CrmReceipt("c0001", "acknowledged", known.destination_id),
         CrmReceipt("c0002", "acknowledged", there["id"]),
     ]
-    assert [(one.status, one.error_code) for one in receipts[2:]] == [("dead", "NO_RECORD")] * 2
+    assert [(one.status, one.error_code) for one in receipts[2:]] == [("absent", "NO_RECORD")] * 2
     assert "update_only" in (receipts[2].error_text or "")
     assert len(contacts(tmp_path)) == count
     assert [call.path.rpartition("/")[2] for call in account.writes] == ["update"]

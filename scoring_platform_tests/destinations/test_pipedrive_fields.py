@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from scoring_platform.destinations.protocol import CrmField
+from scoring_platform.errors import PermanentError
 from scoring_platform.sandbox.company import Company
 from scoring_platform_tests.destinations.pipedrive_company import (
     FIELDS,
@@ -85,6 +86,14 @@ def test_preflight_says_exactly_what_is_wrong_and_provision_makes_what_is_missin
     ]
     assert pipedrive.provision(wrong[2:3]) == ["セグメント"]
     assert pipedrive.preflight(wrong[2:3]) == []
+
+
+def test_two_values_on_one_field_make_none(shop: Company, stage: Stage) -> None:
+    running = stage.play(shop, provisioned=False)
+    wanted = [CrmField("ティア", "text", ""), CrmField("スコア", "number", ""), CrmField("ｽｺｱ ", "number", "")]
+    with pytest.raises(PermanentError, match="no field was made, because Two values go to 「スコア」"):
+        crm(running.url).provision(wanted)
+    assert [call.method for call in running.calls if call.method == "POST"] == []
 
 
 def test_the_case_and_width_of_a_name_make_no_difference(account: Running) -> None:

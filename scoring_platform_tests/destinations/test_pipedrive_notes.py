@@ -120,7 +120,7 @@ def test_a_note_makes_no_person_and_takes_nobody_elses(account: Running, tmp_pat
     receipts = crm(account.url).apply([note(5), nobody, taken, note(2)])
     assert [(one.status, one.error_code) for one in receipts] == [
         ("retry", "NO_RECORD"),
-        ("dead", "NO_RECORD"),
+        ("dead", "NO_EMAIL"),
         ("dead", "KEY_TAKEN"),
         ("acknowledged", None),
     ]
@@ -130,7 +130,7 @@ def test_a_note_makes_no_person_and_takes_nobody_elses(account: Running, tmp_pat
 
 def test_a_note_waits_for_the_person_only_where_one_may_be_made(account: Running) -> None:
     [receipt] = crm(account.url, mode="update_only").apply([note(5)])
-    assert (receipt.status, receipt.error_code) == ("dead", "NO_RECORD")
+    assert (receipt.status, receipt.error_code) == ("absent", "NO_RECORD")
     pipedrive = crm(account.url)
     assert pipedrive.apply([note(5)])[0].status == "retry"
     pipedrive.apply([write(5)])

@@ -209,7 +209,7 @@ def test_no_contact_is_made_without_an_address(org: Org) -> None:
 def test_update_only_writes_who_is_there_and_never_creates(org: Org) -> None:
     there = org.everyone()[3]["Email"]
     receipts = org.client(mode="update_only").apply([write(1, email=there), write(2)])
-    assert [(one.status, one.error_code) for one in receipts] == [("acknowledged", None), ("dead", "NO_RECORD")]
+    assert [(one.status, one.error_code) for one in receipts] == [("acknowledged", None), ("absent", "NO_RECORD")]
     assert [call.path for call in org.writes] == [COLLECTIONS]
     assert org.ours().keys() == {"c00001"}
     org.running.calls.clear()
@@ -238,12 +238,11 @@ def test_preflight_says_what_is_wrong_and_what_to_do(org: Org) -> None:
     assert crm.preflight(FIELDS) == []
     lower = [CrmField(one.name.lower(), one.kind, one.label, unique=one.unique, options=one.options) for one in FIELDS]
     assert crm.preflight(lower) == []
-    missing, kind, readonly, external, length, option, target = crm.preflight(
+    missing, kind, external, length, option, target = crm.preflight(
         [
             CrmField("Tier__c", "choice", "Tier", options=("gold", "silver")),
-            CrmField("LastName", "number", "Wrong"),
-            CrmField("Name", "text", "Read-only"),
-            CrmField("LastName", "text", "Key", unique=True),
+            CrmField("Segment__c", "number", "Wrong"),
+            CrmField("RFM_Code__c", "text", "Key", unique=True),
             CrmField("RFM_Code__c", "text", "RFM", length=9),
             CrmField("Churn_Band__c", "choice", "Band", options=("low", "extreme")),
             CrmField("OrgStage", "text", "OrgStage", target="note"),
@@ -254,8 +253,7 @@ def test_preflight_says_what_is_wrong_and_what_to_do(org: Org) -> None:
         in (missing)
     )
     assert "label 'Tier'" in missing
-    assert "'LastName' on Contact has type 'string'; Number(16, 2) is needed" in kind
-    assert "read-only" in readonly
+    assert "'Segment__c' on Contact has type 'picklist'; Number(16, 2) is needed" in kind
     assert "tick External ID" in external
     assert "holds 3 characters, 9 are needed" in length
     assert "lacks the values extreme: add them" in option
@@ -270,11 +268,27 @@ def test_preflight_notices_a_key_that_is_not_unique_and_a_value_put_to_sleep(scr
     key = {"name": "Customer_Key__c", "type": "string", "length": 64, "externalId": True, "unique": False}
     asleep = {"value": "low", "active": False}
     band = {"name": "Churn_Band__c", "type": "picklist", "restrictedPicklist": True, "picklistValues": [asleep]}
-    fields = [{**one, "updateable": True, "createable": True} for one in (key, band)]
+    shown = {"name": "Shown__c", "type": "double", "updateable": False}
+    fields = [{"updateable": True, "createable": True, **one} for one in (key, band, shown)]
     scripted.answer = token_or(scripted, lambda _: reply({"name": "Contact", "fields": fields}))
-    said = client(scripted.url).preflight([FIELDS[0], CrmField("Churn_Band__c", "choice", "Band", options=("low",))])
+    wanted = [CrmField("Churn_Band__c", "choice", "Band", options=("low",)), CrmField("Shown__c", "number", "Shown")]
+    said = client(scripted.url).preflight([FIELDS[0], *wanted])
     assert "tick Unique" in said[0]
     assert "has deactivated the values low: activate them" in said[1]
+    assert "read-only for our user" in said[2]
+
+
+def test_what_salesforce_itself_keeps_about_people_is_not_overwritten(org: Org) -> None:
+    crm = org.client()
+    own = ("LastName", "FirstName", "Email", "AccountId")
+    said = crm.preflight([CrmField(name, "text", "Code", value="rfm_code") for name in own])
+    said += crm.preflight([CrmField("Name", "text", "Code", target="account"), CrmField("Amount", "number", "Value",
+                                                                                     target="deal")])  # fmt: skip
+    assert len(said) == 6
+    assert all("is one of Salesforce's own: name a custom field (…__c)" in one for one in said)
+    owner = CrmField("ownerid", "text", "Owner", value="assigned_owner")
+    assert crm.preflight([owner, CrmField("OwnerId", "text", "Owner", target="deal", value="assigned_owner")]) == []
+    assert len(crm.preflight([CrmField("OwnerId", "text", "Code", value="rfm_code")])) == 1
 
 
 def test_fields_are_made_in_setup_so_provision_makes_none(org: Org) -> None:

@@ -87,7 +87,7 @@ def test_update_only_writes_files_by_record(org: Org) -> None:
     org.running.calls.clear()
     batch = [write(number, destination_id=one.destination_id) for number, one in enumerate(known)]
     receipts = org.client(bulk_from=200, mode="update_only").apply([*batch, write(9999)])
-    assert statuses(receipts) == {"acknowledged": ROWS, "dead": 1}
+    assert statuses(receipts) == {"acknowledged": ROWS, "absent": 1}
     assert receipts[:ROWS] == known
     assert receipts[ROWS].error_code == "NO_RECORD"
     assert org.writes[0].json == {

@@ -243,7 +243,7 @@ def test_a_record_deleted_after_we_looked_is_looked_for_again(scripted: Loopback
 
     scripted.answer = token_or(scripted, answer)
     [receipt] = client(scripted.url, mode="update_only").apply([write(1)])
-    assert (receipt.status, receipt.error_code) == ("dead", "NO_RECORD")
+    assert (receipt.status, receipt.error_code) == ("absent", "NO_RECORD")
 
 
 def test_a_conflict_that_cannot_be_looked_into_now_is_looked_into_later(scripted: Loopback) -> None:

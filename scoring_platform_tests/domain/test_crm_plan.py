@@ -222,8 +222,24 @@ def test_a_number_within_its_dead_band_is_not_written(db: Database) -> None:
     assert payloads(rows) == {"c2": {"customer_score": "53"}}
 
 
-def test_without_leave_to_create_a_record_nobody_is_created(db: Database) -> None:
+def test_without_leave_to_create_a_record_who_is_not_known_is_only_looked_for(db: Database) -> None:
     to = Recipient("hubspot", "scores", "contact", {"segment": "s"}, creates=False)
-    rows = db.rows(crm_plan.plan(wanted(db), db.materialise(frame(KNOWN, [])), to))
+    known = [{"customer_id": "c2", "known": True}]
+    rows = db.rows(crm_plan.plan(wanted(db, {}, {}), db.materialise(frame(KNOWN, known)), to))
 
-    assert [row["operation"] for row in rows] == ["update"]
+    assert {row["customer_id"]: row["operation"] for row in rows} == {"c1": "find", "c2": "update"}
+
+
+def test_a_text_with_any_sign_is_written_as_json_writes_it(db: Database) -> None:
+    texts = [chr(sign) for sign in range(256)] + ["a\u2028b😀", "\\n", 'O\'Brien "x"', ""]
+    named = [{"customer_id": f"c{n}", "assigned_owner": f"A{text}B"} for n, text in enumerate(texts, start=1)]
+    owners = frame({"customer_id": "string", "assigned_owner": "string"}, named)
+    desired = wanted(db, *[{} for _ in texts]).inner_join(owners, "customer_id")
+    to = Recipient("pipedrive", "scores", "contact", {"assigned_owner": 'the "owner"\n'}, typed=True)
+    kinds = KNOWN | {"had_assigned_owner": "string"}
+    rows = db.rows(crm_plan.plan(desired, db.materialise(frame(kinds, [])), to))
+
+    written = {row["customer_id"]: row["payload"] for row in rows}
+    assert written == {
+        f"c{n}": json.dumps({'the "owner"\n': f"A{text}B"}, ensure_ascii=False) for n, text in enumerate(texts, start=1)
+    }

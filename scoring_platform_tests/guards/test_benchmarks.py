@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import crm, daily, extract, identities, models
+from benchmarks import crm, daily, extract, identities, models, scale
 from scoring_platform_tests.guards.tree import REPOSITORY
 
 TINY = {
@@ -17,6 +17,7 @@ TINY = {
     "models": (models.main, ["--customers", "1000", "--days", "200", "--alone"]),
     "crm": (crm.main, ["--crm", "salesforce"]),
     "daily": (daily.main, ["--customers", "100", "--days", "31"]),
+    "scale": (scale.main, ["--customers", "500", "--months", "2", "--range", "3"]),
 }
 
 

@@ -121,3 +121,22 @@ def test_who_is_killed_while_waiting_is_soon_forgotten(
     began = time.monotonic()
     with turn(ledger, NAME, holder="scores", rank=1):
         assert time.monotonic() - began < 2
+
+
+def test_who_waits_behind_a_run_that_was_killed_says_for_how_long(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(turns, "_QUIET_SECONDS", 0.1)
+    now = datetime.now(UTC)
+    assert acquire_lease(ledger, NAME, holder="killed", ttl=timedelta(seconds=0.6), now=now)
+    with turn(ledger, NAME, holder="next", lease=timedelta(seconds=0.6)):
+        assert datetime.now(UTC) >= now + timedelta(seconds=0.6)
+
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith(f"waiting for another run that uses {NAME}")
+    assert said.endswith("this one goes on in 1 s at most")
+
+
+def test_a_short_wait_says_nothing(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    assert in_order(ledger, scores=1) == ["scores"]
+    assert caplog.records == []

@@ -14,6 +14,7 @@ from scoring_platform.destinations.slack import Slack
 from scoring_platform.errors import TransientError
 from scoring_platform.ledger.store import Ledger
 from scoring_platform.orchestration.alerts import Evaluated, tell
+from scoring_platform.orchestration.checks import INERT, TOLD_BEFORE
 from scoring_platform.settings import Settings, load_settings
 
 NOW = datetime(2026, 11, 21, 6, tzinfo=UTC)
@@ -118,3 +119,44 @@ def test_other_problems_are_not_held_back_and_passing_checks_are_silent(ledger: 
     ]
 
     assert tell(found, settings=settings, ledger=ledger, slack=slack, now=NOW)["sent"] == 2
+
+
+def refused(*, told: bool, passed: bool = False, inert: bool = False) -> Evaluated:
+    """A check that fails every day over the same rows, as the run that looks at it says."""
+    metadata: dict[str, Any] = {TOLD_BEFORE: True} if told else {}
+    metadata |= {INERT: "a past day"} if inert else {}
+    one = evaluated(passed=passed, error=False, name="all_acknowledged")
+    described = dg.AssetCheckEvaluation(
+        asset_key=one.evaluation.asset_key,
+        check_name=one.evaluation.check_name,
+        passed=passed,
+        metadata=metadata,
+        severity=one.evaluation.severity,
+        description="2 dead",
+        partition=one.evaluation.partition,
+    )
+    return Evaluated("run", described)
+
+
+def test_the_same_refused_rows_call_nobody_twice_and_new_ones_do(ledger: Ledger, settings: Settings) -> None:
+    slack = RecordingSlack()
+    for hour, told in enumerate([False, True, True, False]):
+        now = NOW + timedelta(hours=hour)
+        tell([refused(told=told)], settings=settings, ledger=ledger, slack=slack, now=now)
+
+    assert len(slack.said) == 2
+
+
+def test_refused_rows_nobody_was_told_of_are_told_later(ledger: Ledger, settings: Settings) -> None:
+    slack = RecordingSlack()
+
+    assert tell([refused(told=True)], settings=settings, ledger=ledger, slack=slack, now=NOW)["sent"] == 1
+
+
+def test_a_run_that_may_not_send_ends_no_problem(ledger: Ledger, settings: Settings) -> None:
+    slack = RecordingSlack()
+    tell([refused(told=False)], settings=settings, ledger=ledger, slack=slack, now=NOW)
+    for hour, inert in enumerate([True, False], start=1):
+        one = refused(told=False, passed=True, inert=inert)
+        tell([one], settings=settings, ledger=ledger, slack=slack, now=NOW + timedelta(hours=hour))
+        assert len(slack.said) == hour, "only the run that looked says that it is over"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from scoring_platform.ledger.leases import acquire_lease, release_lease
-from scoring_platform.ledger.receipts import reopen_refused
+from scoring_platform.ledger.receipts import keep_receipts, read_receipts, reopen_refused
 from scoring_platform.pipeline import crm_plan, crm_sync
 from scoring_platform.pipeline.crm_compare import compare
 from scoring_platform_tests.domain.tables import table
@@ -81,7 +82,7 @@ def test_what_somebody_changed_in_the_crm_is_told_and_written_again_if_ours_wins
         judged(shop, DAY, [10, 20, 30])
         run(shop, DAY, crm)
         as_written = {write.customer_id: dict(write.properties) for write in crm.writes}
-        crm.holds = {f"k-{who}": dict(values) for who, values in as_written.items() if who != "c2"}
+        crm.holds = {f"k-{who}": {**values, "customer_key": who} for who, values in as_written.items() if who != "c2"}
         crm.holds["k-c1"]["customer_score"] = "99"
         crm.batches.clear()
         step = shop.step(DAY)
@@ -95,6 +96,38 @@ def test_what_somebody_changed_in_the_crm_is_told_and_written_again_if_ours_wins
         written = {write.customer_id: (write.destination_id, write.properties) for write in crm.writes}
         assert written["c1"] == ("k-c1", {"customer_score": "20", "score_date": DAY.isoformat()})
         assert written["c2"] == (None, as_written["c2"]), "a record that is gone is looked for and made again"
+
+
+def test_our_key_that_somebody_emptied_or_replaced_is_told_and_written_again_if_ours_wins(tmp_path: Path) -> None:
+    crm = RecordingCrm(batch_size=50)
+    with open_shop(tmp_path) as shop:
+        judged(shop, DAY, [10, 20, 30])
+        run(shop, DAY, crm)
+        crm.holds = {f"k-{one.customer_id}": {**one.properties, "customer_key": one.customer_id} for one in crm.writes}
+        crm.holds["k-c0"]["customer_key"] = ""
+        crm.holds["k-c1"]["customer_key"] = "c9"
+        scope = crm_plan.scopes(shop.step(DAY), "hubspot")[-1]
+        emptied = read_receipts(shop.ledger, scope)["c2"]
+        keep_receipts(shop.ledger, scope, [replace(emptied, acknowledged={**emptied.acknowledged, "churn_band": ""})])
+        crm.holds["k-c2"]["churn_band"] = "high"
+        step = shop.step(DAY)
+        found = [(one.customer_id, one.field, one.ours, one.theirs) for one in compare(step, crm, policy="ours")]
+        assert found == [
+            ("c0", "customer_key", "c0", ""),
+            ("c1", "customer_key", "c1", "c9"),
+            ("c2", "churn_band", "", "high"),
+        ]
+        crm.batches.clear()
+        run(shop, DAY, crm)
+
+        assert {one.customer_id: (one.destination_id, dict(one.properties)) for one in crm.writes} == {
+            "c0": ("k-c0", {"customer_key": "c0", "score_date": DAY.isoformat()}),
+            "c1": ("k-c1", {"customer_key": "c1", "score_date": DAY.isoformat()}),
+            "c2": ("k-c2", {"churn_band": "", "score_date": DAY.isoformat()}),
+        }
+        crm.batches.clear()
+        run(shop, DAY, crm)
+        assert crm.writes == []
 
 
 def test_refused_rows_are_tried_again_when_a_person_says_so(tmp_path: Path) -> None:

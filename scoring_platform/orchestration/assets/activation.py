@@ -16,6 +16,7 @@ from scoring_platform.orchestration.resources import CrmResource, LakeResource, 
 from scoring_platform.orchestration.turns import turn
 from scoring_platform.pipeline import activation, crm_plan
 from scoring_platform.pipeline import crm_sync as crm_sync_step
+from scoring_platform.pipeline.crm_standing import standing
 from scoring_platform.pipeline.step import Step
 from scoring_platform.settings import Settings
 
@@ -82,15 +83,19 @@ def _sync(frame: Frame) -> dg.AssetsDefinition:
         with open_step(context, lake, ledger, frame.settings) as step:
             streams, reason = _streams(step, released(context))
             if not streams:
-                yield _inert(table.name, reason, checks.sync_result(table, crm_sync_step.Applied({})))
+                yield _inert(table.name, reason, checks.sync_inert(table, reason))
                 return
             with turn(frame.settings.home, table.name), crm.open() as crms:
-                require_fields(frame.settings, crms)
-                applied = crm_sync_step.apply_plan(step, crms, streams=streams, released=released(context))
-            outcome = checks.sync_result(table, applied)
-            yield from publish(
-                context, step, table, lambda step: crm_sync_step.crm_sync(step, applied.held), passed=[outcome]
-            )
+                applied = crm_sync_step.apply_plan(
+                    step,
+                    crms,
+                    streams=streams,
+                    released=released(context),
+                    ready=lambda one: require_fields(frame.settings, [one]),
+                )
+            rows = crm_sync_step.crm_sync(step, applied.held)
+            outcome = checks.sync_result(table, applied, standing(step, rows))
+            yield from publish(context, step, table, lambda _: rows, passed=[outcome])
 
     return crm_sync
 
