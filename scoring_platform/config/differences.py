@@ -15,8 +15,8 @@ FACTS = ("time_zone", "history_start", "currency", "sources", "ingest", "consent
 """Sections that decide which facts and customers there are; scores under others of these need another extraction."""
 
 OUTSIDE = (
-    "company", "catch_up_days", "destinations", "webhooks", "crm", "routing", "activation", "report", "alerts",
-    "engine",
+    "company", "catch_up_days", "destinations", "webhooks", "themes", "crm", "routing", "activation", "report",
+    "alerts", "engine",
 )  # fmt: skip
 """Sections that neither facts nor scores depend on. Every other one takes part in scores and segments."""
 

@@ -25,6 +25,7 @@ from scoring_platform.config.scoring import (
     Scoring,
     Segments,
 )
+from scoring_platform.config.themes import Themes
 from scoring_platform.config.webhooks import WebhookReceiver
 from scoring_platform.contracts.raw import RAW_TABLES
 
@@ -136,6 +137,7 @@ class ScoringConfig(Section):
     clv: Clv = Clv()
     leads: Leads = Leads()
     segments: Segments = Segments()
+    themes: Themes = Themes()
     crm: CrmRules = CrmRules()
     routing: Routing = Routing()
     activation: Activation = Activation()

@@ -36,7 +36,15 @@ NPS_RESPONSES = Table(
         "nps_segment": text(
             "Promoter 9-10, passive 7-8, detractor 0-6", nullable=True, isin=["promoter", "passive", "detractor"]
         ),
-        "themes": texts("Themes of the comment"),
+        "themes": texts("Codes of the themes of the comment, sorted"),
+        "sentiment": text(
+            "How the comment is meant; null without one", nullable=True, isin=["negative", "neutral", "positive"]
+        ),
+        "theme_evidence": json_text(
+            "By theme: confidence, sentiment and spans [start, end) in characters of raw_text; null without a comment",
+            nullable=True,
+            pii=False,
+        ),
     },
 )
 

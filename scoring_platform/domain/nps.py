@@ -1,6 +1,6 @@
 """NPS answers: segment, and the customer who answered.
 
-Belongs here: answers to rows of nps_responses. Does not belong here: themes, monthly figures.
+Belongs here: answers to rows of nps_responses. Does not belong here: reading comments (``comments``), monthly figures.
 """
 
 from __future__ import annotations
@@ -36,7 +36,29 @@ def responses(raw: ir.Table, owners: ir.Table, days: ir.Table, *, scopes: Scopes
     latest = ranked.filter(ranked._rank == 0)
     # On a day before the person was known the answer was nobody's, in whatever run that day is computed.
     matched = latest.left_join(owners, [latest.node == owners.node, owners.first_seen_on <= latest.as_of])
-    return matched.mutate(nps_segment=segment(matched.nps_score), themes=ibis.literal([], type="array<string>"))
+    return matched.mutate(nps_segment=segment(matched.nps_score))
+
+
+def has_comment(answers: ir.Table) -> ir.BooleanValue:
+    """Whether an answer has a comment with more than blanks in it."""
+    return answers.raw_text.fill_null("").re_search("[^\\s　]")
+
+
+def text_hash(answers: ir.Table) -> ir.StringValue:
+    """Return what names the text of a comment where it is not to be repeated."""
+    return answers.raw_text.hexdigest("sha256")
+
+
+def with_readings(responses: ir.Table, readings: ir.Table) -> ir.Table:
+    """Return the answers with what their comments say.
+
+    Args:
+        responses: Answers, as ``responses`` gives them.
+        readings: One row per text: ``text_hash``, ``themes``, ``sentiment``, ``theme_evidence``.
+    """
+    keyed = responses.mutate(_text=has_comment(responses).ifelse(text_hash(responses), ibis.null(str)))
+    joined = keyed.left_join(readings, keyed._text == readings.text_hash).drop("_text", "text_hash")
+    return joined.mutate(themes=joined.themes.fill_null(ibis.literal([], type="array<string>")))
 
 
 def segment(score: ir.IntegerValue) -> ir.StringValue:

@@ -25,30 +25,31 @@ class EndlessAnswerError(httpx.ReadTimeout):
     """Parts of the answer kept coming, but not its end."""
 
 
-def read_whole(response: httpx.Response, *, system: str) -> httpx.Response:
+def read_whole(response: httpx.Response, *, system: str, longest: float | None = None) -> httpx.Response:
     """Return ``response`` with its body read and unpacked.
 
     Raises:
         PermanentError: It is larger than ``MOST_BYTES``.
-        EndlessAnswerError: It takes longer than ``MOST_SECONDS``.
+        EndlessAnswerError: It takes longer than ``longest`` seconds, by default ``MOST_SECONDS``.
         httpx.RequestError: The connection broke.
     """
     try:
-        body = b"".join(_bounded(response, system))
+        body = b"".join(_bounded(response, system, longest=longest))
     finally:
         response.close()
     headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _OF_THE_WIRE]
     return httpx.Response(response.status_code, headers=headers, content=body, request=response.request)
 
 
-def _bounded(response: httpx.Response, system: str) -> Iterator[bytes]:
-    end, size = time.monotonic() + MOST_SECONDS, 0
+def _bounded(response: httpx.Response, system: str, *, longest: float | None) -> Iterator[bytes]:
+    longest = MOST_SECONDS if longest is None else longest
+    end, size = time.monotonic() + longest, 0
     for part in response.iter_bytes():
         size += len(part)
         if size > MOST_BYTES:
             msg = f"{system} gave an answer of more than {MOST_BYTES >> 20} MB: ask for smaller pages (page_size)"
             raise PermanentError(msg)
         if time.monotonic() > end:
-            msg = f"sent one answer for more than {MOST_SECONDS:g} s"
+            msg = f"sent one answer for more than {longest:g} s"
             raise EndlessAnswerError(msg, request=response.request)
         yield part

@@ -109,6 +109,7 @@ class ApiClient:
             a 200 too.
         max_wait: Longest single wait in seconds; when a vendor asks for more the call fails at once.
         secrets: Names of the credentials in use, such as ``("api_key",)``, to say which variable to set.
+        longest: Seconds for one whole answer, however steadily its parts come; by default ten minutes.
 
     Raises:
         ConfigurationError: ``base_url`` is neither https nor on loopback.
@@ -127,11 +128,13 @@ class ApiClient:
         classify: Callable[[httpx.Response], Verdict | None] | None = None,
         max_wait: float = MAX_WAIT,
         secrets: Sequence[str] = (),
+        longest: float | None = None,
     ) -> None:
         self.system = system
         self._base = _checked_base(system, base_url)
         self._attempts = attempts
         self._timeout = timeout
+        self._longest = longest
         self._rate = rate
         self._classify = classify
         self._max_wait = max_wait
@@ -216,7 +219,7 @@ class ApiClient:
         if self._rate is not None:
             self._rate.take()
         try:
-            response = read_whole(self._http.send(request, stream=True), system=self.system)
+            response = read_whole(self._http.send(request, stream=True), system=self.system, longest=self._longest)
         except httpx.RequestError as error:
             raise self._unanswered(error, call) from error
         note_clock(response.headers)
