@@ -6,6 +6,9 @@ Belongs here: starting, following and summing up a run. Does not belong here: wh
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +36,7 @@ STARTED_HERE = {"scoring/started_by": "command"}
 """Tag of the runs that commands execute in their own process."""
 
 _FOLLOW_SECONDS = 0.2
+_AGAIN_SECONDS = 0.05
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -85,7 +89,7 @@ class Runner:
                 "dagster/asset_partition_range_start": days[0].isoformat(),
                 "dagster/asset_partition_range_end": days[-1].isoformat(),
             }
-        with alive(self._settings.home, run_id), self._followed(run_id):
+        with alive(self._settings.home, run_id), self._followed(run_id), stoppable():
             result = job.execute_in_process(
                 instance=self._instance,
                 run_id=run_id,
@@ -155,6 +159,24 @@ class Runner:
                 else:
                     mark = "ok    " if event.is_step_success else "FAILED"
                     self._say(f"  {mark} {event.step_key:<22} {at - started.get(event.step_key, at):6.1f} s")
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Repeat a signal to stop that came while Python was clearing away an object: raised there it would be lost."""
+    usual = sys.unraisablehook
+
+    def again(lost: sys.UnraisableHookArgs) -> None:
+        if isinstance(lost.exc_value, dg.DagsterExecutionInterruptedError):
+            threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else:
+            usual(lost)
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = usual
 
 
 class _Saying(logging.Handler):

@@ -104,7 +104,7 @@ def test_held_asks_for_a_hundred_contacts_at_once(account: Running) -> None:
     account.calls.clear()
     held = hubspot.held({one.customer_id: str(one.destination_id) for one in receipts}, ["customer_score"])
     assert len(held) == 230
-    assert [len(call.json["inputs"]) for call in account.calls] == [100, 100, 30]
+    assert sorted(len(call.json["inputs"]) for call in account.calls) == [30, 100, 100]
 
 
 @pytest.mark.parametrize("mode", ["upsert", "update_only"])

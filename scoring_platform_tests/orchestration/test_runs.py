@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import uuid
 from pathlib import Path
 
 import dagster as dg
+import pytest
+from dagster._utils.interrupts import raise_interrupts_as
 
 from scoring_platform.orchestration.build import build_definitions
-from scoring_platform.orchestration.runs import STARTED_HERE, Runner, fail_orphans
+from scoring_platform.orchestration.runs import STARTED_HERE, Runner, fail_orphans, stoppable
 from scoring_platform.orchestration.turns import alive, is_alive, turn
 from scoring_platform_tests.end_to_end.fixtures import SHOP_START, OpenShop, orders_of, write_orders
 
@@ -92,3 +95,17 @@ def test_a_runner_reports_each_step_and_the_reason_of_a_failure(open_shop: OpenS
         assert {one.evaluation.check_name for one in made.checks} == {
             "no_quarantined_rows", "quarantine_share", "extract_not_empty",
         }  # fmt: skip
+
+
+class Cleared:
+    """An object during whose clearing away somebody asks to stop."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_signal_that_comes_while_an_object_is_cleared_away_is_not_lost() -> None:
+    with stoppable(), raise_interrupts_as(dg.DagsterExecutionInterruptedError):
+        Cleared()
+        with pytest.raises(dg.DagsterExecutionInterruptedError):
+            threading.Event().wait(20)
