@@ -23,17 +23,8 @@ from scoring_platform.domain.profiles import WINDOW_DAYS
 from scoring_platform.domain.running import Days
 from scoring_platform.lake.engine import DuckDBEngine
 
-CONFIGURATION = """
-company: {{name: Benchmark}}
-history_start: {first}
-currency: {{reporting: JPY}}
-sources:
-  files:
-    root: .
-    tables:
-      raw_orders: {{sql: SELECT 1}}
-      raw_customers: {{sql: SELECT 1}}
-"""
+TABLES = ("raw_orders", "raw_customers")
+"""The raw tables of the shop."""
 
 _CHUNK = 200_000
 _RATE_SHAPE, _MEAN_DAYS = 0.6, 50.0

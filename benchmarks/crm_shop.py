@@ -27,7 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from benchmarks.apart import peak_memory
 from benchmarks.generated import put
-from benchmarks.home import opened
+from benchmarks.home import opened, shop_of_files
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.destinations.preflight import require_fields
 from scoring_platform.destinations.registry import open_crms
@@ -42,19 +42,8 @@ from scoring_platform.sandbox.state import state_folder, write_atomically
 DAY = date(2026, 11, 20)
 _SEEN = "/_seen"
 _NAMED = f"'c' || lpad(i::TEXT, 7, '0') AS customer_id, DATE '{DAY}' AS as_of"
-_CONFIGURATION = """
-company: {{name: Benchmark}}
-history_start: {day}
-currency: {{reporting: JPY}}
-sources:
-  files:
-    root: .
-    tables:
-      raw_orders: {{sql: SELECT 1}}
-      raw_customers: {{sql: SELECT 1}}
-destinations:
-  {crm}: {section}
-"""
+_TABLES = ("raw_orders", "raw_customers")
+"""The raw tables of the shop."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +88,7 @@ class Synced:
 
 def plan(home: Path, account: Account, rows: Mapping[str, int]) -> None:
     """Publish that so many rows of each stream are to be written, about the same customers, and make the fields."""
-    text = _CONFIGURATION.format(day=DAY, crm=account.crm, section=account.section)
+    text = shop_of_files(DAY, *_TABLES, more=f"destinations:\n  {account.crm}: {account.section}\n")
     with opened(home, text, [DAY]) as step:
         _put(step, "customer_profiles", f"{_NAMED}, 'c' || i || '@example.com' AS email", [max(rows.values())])
         for_each = [

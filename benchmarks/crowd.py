@@ -22,19 +22,8 @@ IDENTIFIERS_EACH = 10
 LINKS_EACH = 30
 SHARED_BY = 40
 _ADDRESS = "p || '.' || e || '@example.com' AS email"
-CONFIGURATION = """
-company: {{name: Benchmark}}
-history_start: {first}
-currency: {{reporting: JPY}}
-sources:
-  files:
-    root: .
-    tables:
-      raw_orders: {{sql: SELECT 1}}
-      raw_customers: {{sql: SELECT 1}}
-      raw_events: {{sql: SELECT 1}}
-      raw_crm_contacts: {{sql: SELECT 1}}
-"""
+TABLES = ("raw_orders", "raw_customers", "raw_events", "raw_crm_contacts")
+"""The raw tables of the shop."""
 
 
 @dataclass(frozen=True)

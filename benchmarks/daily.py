@@ -19,8 +19,8 @@ import click
 import ibis.expr.types as ir
 
 from benchmarks.apart import MIB, peak_memory
-from benchmarks.generated import CONFIGURATION, Size, fill
-from benchmarks.home import opened
+from benchmarks.generated import TABLES, Size, fill
+from benchmarks.home import opened, shop_of_files
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.lake.write import write
 from scoring_platform.pipeline import identities, models, nps, profile, scores
@@ -65,7 +65,7 @@ def main(customers: int, days: int, threads: int) -> None:
 
 
 def _day(home: Path, size: Size, threads: int) -> None:
-    with opened(home, CONFIGURATION.format(first=size.first), [size.last], threads=threads) as step:
+    with opened(home, shop_of_files(size.first, *TABLES), [size.last], threads=threads) as step:
         started = time.perf_counter()
         rows = fill(step.engine, size)
         made = ", ".join(f"{name} {count:,}" for name, count in rows.items())

@@ -14,18 +14,8 @@ from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.lake.engine import DuckDBEngine
 from scoring_platform.lake.write import publish
 
-CONFIGURATION = """
-company: {{name: Benchmark}}
-history_start: {first}
-currency: {{reporting: JPY}}
-sources:
-  files:
-    root: .
-    tables:
-      raw_orders: {{sql: SELECT 1}}
-      raw_customers: {{sql: SELECT 1}}
-      raw_email_events: {{sql: SELECT 1}}
-"""
+TABLES = ("raw_orders", "raw_customers", "raw_email_events")
+"""The raw tables of the shop."""
 
 
 @dataclass(frozen=True)

@@ -18,24 +18,17 @@ from benchmarks.generated import put
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.lake.engine import DuckDBEngine
 
-CONFIGURATION = """
-company: {{name: Benchmark}}
-history_start: {first}
-currency: {{reporting: JPY}}
-consent: {{tracking_default: granted}}
-sources:
-  files:
-    root: .
-    tables:
-      raw_orders: {{sql: SELECT 1}}
-      raw_customers: {{sql: SELECT 1}}
-      raw_email_events: {{sql: SELECT 1}}
-      raw_web_activity: {{sql: SELECT 1}}
-      raw_support_tickets: {{sql: SELECT 1}}
-      raw_events: {{sql: SELECT 1}}
-      raw_consents: {{sql: SELECT 1}}
-      raw_nps_responses: {{sql: SELECT 1}}
-"""
+TABLES = (
+    "raw_orders",
+    "raw_customers",
+    "raw_email_events",
+    "raw_web_activity",
+    "raw_support_tickets",
+    "raw_events",
+    "raw_consents",
+    "raw_nps_responses",
+)
+"""The raw tables of the shop."""
 
 _BUYING = 0.75
 _EVENTS_A_ROW = 1.6

@@ -19,6 +19,21 @@ from scoring_platform.pipeline.step import Step
 from scoring_platform.settings import load_settings
 
 
+def shop_of_files(first: date, *tables: str, more: str = "") -> str:
+    """Return the configuration of a shop whose raw ``tables`` the benchmark itself puts into the lake.
+
+    Args:
+        first: First day of history.
+        tables: Raw tables it has.
+        more: Further sections.
+    """
+    listed = "".join(f"      {name}: {{sql: SELECT 1}}\n" for name in tables)
+    return (
+        f"company: {{name: Benchmark}}\nhistory_start: {first}\ncurrency: {{reporting: JPY}}\n"
+        f"sources:\n  files:\n    root: .\n    tables:\n{listed}{more}"
+    )
+
+
 @contextmanager
 def opened(home: Path, configuration: str, days: Sequence[date], *, threads: int = 0) -> Iterator[Step]:
     """Give the surroundings of one computation in ``home``.

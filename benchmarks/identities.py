@@ -17,8 +17,8 @@ from pathlib import Path
 import click
 
 from benchmarks.apart import measured
-from benchmarks.crowd import CONFIGURATION, Crowd, fill_first_day, fill_second_day
-from benchmarks.home import opened
+from benchmarks.crowd import TABLES, Crowd, fill_first_day, fill_second_day
+from benchmarks.home import opened, shop_of_files
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.lake.engine import DuckDBEngine
 from scoring_platform.lake.write import write
@@ -58,7 +58,7 @@ def main(people: int) -> None:
 
 
 def _day(home: Path, crowd: Crowd, *, day: date, fill: Callable[[DuckDBEngine, Crowd], None], expected: Found) -> None:
-    with opened(home, CONFIGURATION.format(first=crowd.history[0]), [day]) as step:
+    with opened(home, shop_of_files(crowd.history[0], *TABLES), [day]) as step:
         fill(step.engine, crowd)
     result = measured(_resolve, home, day)
     found = result.value

@@ -26,8 +26,8 @@ import numpy as np
 
 from benchmarks import peer
 from benchmarks.apart import MIB, Measured, measured, peak_memory
-from benchmarks.buyers import CONFIGURATION, Buyers, fill
-from benchmarks.home import opened
+from benchmarks.buyers import TABLES, Buyers, fill
+from benchmarks.home import opened, shop_of_files
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.lake.write import write
 from scoring_platform.pipeline import fits, forecasts, models, scores
@@ -72,7 +72,7 @@ def main(customers: int, days: int, threads: int, *, compare: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="scoring-bench-") as folder:
         home = Path(folder)
         started = time.perf_counter()
-        with opened(home, CONFIGURATION.format(first=buyers.first), [buyers.last], threads=threads) as step:
+        with opened(home, shop_of_files(buyers.first, *TABLES), [buyers.last], threads=threads) as step:
             rows = fill(step.engine, buyers)
             _export(step, home / _HISTORIES)
         print(f"{customers:,} customers, {rows:,} purchase days, made in {time.perf_counter() - started:.1f} s\n")

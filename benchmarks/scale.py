@@ -23,14 +23,15 @@ import ibis.expr.types as ir
 
 from benchmarks.apart import MIB, measured, peak_memory
 from benchmarks.floor import one_day
-from benchmarks.history import CONFIGURATION, Past, fill
-from benchmarks.home import opened
+from benchmarks.history import TABLES, Past, fill
+from benchmarks.home import opened, shop_of_files
 from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.lake.write import write
 from scoring_platform.pipeline import changes, models, nps, pieces, profile, scores
 from scoring_platform.pipeline.step import Step
 
 LAST_DAY = date(2026, 6, 30)
+_MORE = "consent: {tracking_default: granted}\n"
 
 STAGES: dict[str, Callable[[Step], ir.Table]] = {
     "customer_activity": lambda step: profile.customer_activity(step, step.days),
@@ -100,7 +101,7 @@ def _fill(home: Path, past: Past) -> None:
     if (home / "lake").exists():
         return
     started = time.perf_counter()
-    with opened(home, CONFIGURATION.format(first=past.first), [past.last]) as step:
+    with opened(home, shop_of_files(past.first, *TABLES, more=_MORE), [past.last]) as step:
         rows = fill(step.engine, past)
     made = ", ".join(f"{name} {count:,}" for name, count in rows.items())
     print(f"made in {time.perf_counter() - started:.1f} s: {made}\n", flush=True)
