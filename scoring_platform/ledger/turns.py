@@ -21,7 +21,7 @@ from scoring_platform.ledger.leases import acquire_lease, release_lease
 from scoring_platform.ledger.schema import LEASES, WAITING
 from scoring_platform.ledger.store import Ledger
 
-LEASE = timedelta(minutes=1)
+LEASE = timedelta(seconds=20)
 """After this a lease is free again, should its holder have died; a living one renews it."""
 
 PATIENCE = timedelta(seconds=10)

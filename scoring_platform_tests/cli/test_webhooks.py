@@ -123,8 +123,12 @@ def test_who_asked_to_outlive_the_terminal_does() -> None:
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
+# Whoever starts the tests in the background may have signals ignored, and what is ignored is inherited.
 RUNS = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from contextlib import nullcontext
 from scoring_platform.cli import services
 sys.exit(services._run({"Dagster": [sys.executable, "-c", sys.argv[1]]}, meanwhile=nullcontext()))
