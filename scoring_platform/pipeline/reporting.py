@@ -321,8 +321,15 @@ def _table_quality(step: Step, *, source: str, table: str) -> TableQuality:
         for row in grouped.order_by(ibis.desc("n"), "reason").to_pyarrow().to_pylist()
     )
     bad = sum(reason.rows for reason in reasons)
-    state = "warn" if bad else ("ok" if count else "empty")
+    quiet = not count and not _gave_lately(step, table, source)
+    state = "warn" if bad else ("ok" if count else "none_yet" if quiet else "empty")
     return TableQuality(table, source, count, bad, state, reasons)  # type: ignore[arg-type]
+
+
+def _gave_lately(step: Step, table: str, source: str) -> bool:
+    """Whether a source gave rows in the weeks before: one that waits to be told something may never be told."""
+    lately = step.everything(table, first=step.last - timedelta(days=_RECENT_DAYS), last=step.last)
+    return bool(lately.filter(lately.source == source).limit(1).count().execute())
 
 
 def _day(value: datetime | date) -> date:

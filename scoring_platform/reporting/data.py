@@ -19,7 +19,7 @@ from scoring_platform.errors import ConfigurationError, ContractError
 
 Language = Literal["ja", "en"]
 Section = Literal["segments", "movements", "rfm", "scores", "movers", "sales", "nps", "engagement", "crm", "quality"]
-QualityState = Literal["ok", "warn", "empty", "not_configured"]
+QualityState = Literal["ok", "warn", "empty", "none_yet", "not_configured"]
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _CURRENCY = re.compile(r"[A-Z]{3}")

@@ -223,6 +223,7 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "state.ok": ("正常", "OK"),
     "state.warn": ("一部除外", "Rows set aside"),
     "state.empty": ("データなし", "Nothing arrived"),
+    "state.none_yet": ("最近のデータなし", "Nothing lately"),
     "state.not_configured": ("連携なし", "No source"),
     "nps.promoters": ("推奨者", "Promoters"),
     "nps.passives": ("中立者", "Passives"),

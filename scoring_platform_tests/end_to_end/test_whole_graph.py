@@ -159,6 +159,13 @@ def test_each_morning_one_summary_is_posted_and_alerts_go_to_the_on_call(morning
     assert all("raw_" in json.dumps(one) for one in alerts)
 
 
+def test_a_source_that_nobody_has_posted_to_is_not_said_to_be_missing(mornings: Mornings) -> None:
+    page = (mornings.platform.settings.reports_root / str(DAY) / "index.html").read_text(encoding="utf-8")
+
+    assert "最近のデータなし" in page, "the source of posted answers is there, and quiet"
+    assert "NPS回答（nps）" not in page, "no point to look at"
+
+
 def test_the_report_page_is_there_and_opens_by_itself(mornings: Mornings) -> None:
     page = mornings.platform.settings.reports_root / str(DAY) / "index.html"
     html = page.read_text(encoding="utf-8")
