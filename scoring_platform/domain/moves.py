@@ -91,6 +91,8 @@ def causes(before: Side, after: Side) -> list[Cause]:
 
 def _stands_before(before: Side, after: Side, left: str, target: str) -> bool:
     """Return whether ``target`` could not be the segment while ``left`` held."""
+    if after.rule(target) is None:  # the fallback comes after every rule, whatever stood there before
+        return True
     side = before if after.rule(left) is None else after
     return side.place(left) < side.place(target)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from scoring_platform.ledger.leases import acquire_lease, release_lease
 from scoring_platform.ledger.receipts import keep_receipts, read_receipts, reopen_refused
+from scoring_platform.ledger.turns import LEASE
 from scoring_platform.pipeline import crm_plan, crm_sync
 from scoring_platform.pipeline.crm_compare import compare
 from scoring_platform_tests.domain.tables import table
@@ -63,7 +64,7 @@ def test_a_batch_waits_for_the_lease_of_its_crm(tmp_path: Path) -> None:
         step = shop.step(DAY)
         shop.write(crm_plan.PLAN, crm_plan.crm_sync_plan(step, ["hubspot"]), [DAY])
         now = datetime.now(UTC)
-        assert acquire_lease(shop.ledger, "crm:hubspot", holder="another", ttl=timedelta(minutes=1), now=now)
+        assert acquire_lease(shop.ledger, "crm:hubspot", holder="another", ttl=LEASE, now=now)
 
         def give_back() -> None:
             done.set()
