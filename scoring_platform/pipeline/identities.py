@@ -91,6 +91,12 @@ def _unseen(name: str, stale: Sequence[date], now: _Versions, then: _Versions) -
     return sorted(day for version, day in first.items() if version not in seen)
 
 
+def undone(step: Step) -> str:
+    """Name what somebody has undone: it changes who is who, and no table tells of it."""
+    found = read_undone(step.ledger)
+    return f"{sorted(found.links)} {sorted(found.restored.items())}"
+
+
 def owners(step: Step) -> ir.Table:
     """Return whose each identifier is by the graph of the run's last day; see ``domain.identity.owners``."""
     return step.engine.materialise(identity.owners(step.read(TABLE, [step.last]), step.scopes))

@@ -55,6 +55,11 @@ def versions_for(step: Step, days: Iterable[date]) -> dict[date, ModelVersion]:
     return {day: by_month[month_of(day)] for day in wanted}
 
 
+def in_force(step: Step) -> str:
+    """Name the versions in force on the run's days: a refit makes new ones, and no table it reads tells of that."""
+    return " ".join(sorted({version_name(version) for version in versions_for(step, step.days).values()}))
+
+
 def model_inputs(step: Step) -> str:
     """Return the hash of the configuration sections that models read."""
     config = step.config

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.metadata import version as version_of
 
+from scoring_platform.contracts.catalog import table as contract_of
 from scoring_platform.contracts.table import Table
 from scoring_platform.lake.tree import Version
 from scoring_platform.pipeline.identities import TABLE as IDENTITIES
@@ -50,31 +51,32 @@ def cut(step: Step, table: Table, days: Sequence[date]) -> list[tuple[date, ...]
     return [tuple(days[start : start + size]) for start in range(0, len(days), size)]
 
 
-def piece(step: Step, table: Table, days: Sequence[date], *, upstream: Collection[str] | None) -> Piece:
+def piece(step: Step, table: Table, days: Sequence[date], *, upstream: Collection[str] | None, also: str = "") -> Piece:
     """Return ``days`` with what they are made from.
 
     Args:
         step: Reads the lake.
         table: The table.
         days: Days of a piece, the pieces before it being published.
-        upstream: Every table it is made from, directly or not; None when that is not all.
+        upstream: The tables it is made from (``Frame.upstream``); None when that cannot be said.
+        also: Names what it is made from beside tables.
     """
     if len(step.days) == 1 or upstream is None:
         return Piece(tuple(days))
-    basis = _basis(step, table, days, upstream)
+    basis = _basis(step, table, days, upstream, also)
     published = step.lake.pin(table.name, days)
     same = len(published) == len(days) and all(version.info.get(BASIS) == basis for version in published)
     return Piece(tuple(days), basis, tuple(published) if same else ())
 
 
-def _basis(step: Step, table: Table, days: Sequence[date], upstream: Collection[str]) -> str:
+def _basis(step: Step, table: Table, days: Sequence[date], upstream: Collection[str], also: str) -> str:
     """Name the platform, its configuration, the day before and every version of what ``days`` are made from."""
-    found = hashlib.sha256(f"{version_of('scoring-platform')} {step.settings.config_version}".encode())
+    found = hashlib.sha256(f"{version_of('scoring-platform')} {step.settings.config_version} {also}".encode())
     found.update(str(step.lake.version_id(table.name, days[0] - timedelta(days=1))).encode())
-    # Who is who is one answer for all days of a run; what else there is after the last day makes no difference.
-    last = None if table.name == IDENTITIES else step.last
     for name in sorted(upstream):
-        for day in step.lake.days(name, last=last):
+        # The newest picture tells of earlier days too, and who is who is one answer from all there is.
+        ever = table.name == IDENTITIES or (contract_of(name).is_raw and contract_of(name).partition == "state")
+        for day in step.lake.days(name, last=None if ever else step.last):
             found.update(f"{name} {day} {step.lake.version_id(name, day)}\n".encode())
     return found.hexdigest()[:32]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -145,6 +146,12 @@ def test_an_interrupted_range_goes_on_after_the_pieces_that_were_done(
 
     start_again(platform, days)
     compare(undisturbed, platform, days)
+
+    refit = platform.command("models", "refit", "--through", str(days[-1]), "--json")
+    assert platform.command("backfill", "--from", str(days[0]), "--to", str(days[-1])).code == 0
+    assert {row["model_version"] for row in platform.rows("customer_scores", days[-1])} == {
+        json.loads(refit.out)["version"]
+    }
 
 
 @pytest.mark.drill

@@ -35,6 +35,7 @@ PROGRESS.setLevel(logging.INFO)
 PROGRESS.propagate = False
 
 Compute = Callable[[Step], ir.Table]
+Also = Callable[[Step], str]
 Results = Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]
 
 
@@ -53,9 +54,10 @@ class Frame:
         return there
 
     def upstream(self, table: str) -> set[str]:
-        """Return every table that ``table`` is made from, directly or not."""
+        """Return what ``table`` is made from: what it reads, and the computed tables that is made from."""
         direct = self._known.get(table, [])
-        return set(direct).union(*(self.upstream(name) for name in direct))
+        above = set().union(*(self.upstream(name) for name in direct))
+        return {*direct, *(name for name in above if not name.startswith("raw_"))}
 
 
 @contextmanager
@@ -106,6 +108,7 @@ def table_asset(
     compute: Compute,
     *,
     deps: Sequence[str],
+    also: Also | None = None,
     plot: Callable[[Step], Mapping[str, Any]] | None = None,
 ) -> dg.AssetsDefinition:
     """Return the asset of the computed table ``name``.
@@ -115,6 +118,7 @@ def table_asset(
         name: The table.
         compute: Gives the rows of the step's days.
         deps: Tables it reads.
+        also: Names what it is made from beside tables.
         plot: Gives further metadata after publishing, such as a chart.
     """
     table = contract_of(name)
@@ -130,7 +134,7 @@ def table_asset(
     )
     def asset(context: dg.AssetExecutionContext, lake: LakeResource, ledger: LedgerResource) -> Results:
         with open_step(context, lake, ledger, frame.settings) as step:
-            yield from publish(context, step, table, compute, upstream=frame.upstream(name), plot=plot)
+            yield from publish(context, step, table, compute, upstream=frame.upstream(name), also=also, plot=plot)
 
     return asset
 
@@ -142,6 +146,7 @@ def publish(
     compute: Compute,
     *,
     upstream: Collection[str] | None = None,
+    also: Also | None = None,
     days: Sequence[date] | None = None,
     info: Mapping[str, Any] | None = None,
     plot: Callable[[Step], Mapping[str, Any]] | None = None,
@@ -154,7 +159,8 @@ def publish(
         step: The run's days.
         table: The table.
         compute: Gives the rows of a step's days.
-        upstream: Every table it is made from, directly or not; without it days are never taken as done before.
+        upstream: The tables it is made from (``Frame.upstream``); without it days are never taken as done before.
+        also: Names what it is made from beside tables.
         days: Other days to publish than the run's.
         info: Recorded with each version.
         plot: Gives further metadata after publishing.
@@ -162,7 +168,9 @@ def publish(
     """
     wanted = step.days if days is None else days
     try:
-        written = _publish_pieces(context, step, table, compute, days=wanted, upstream=upstream, info=info or {})
+        written = _publish_pieces(
+            context, step, table, compute, days=wanted, upstream=upstream, also=also, info=info or {}
+        )
     except ContractBreachError as breach:
         limit = breach.audit.first_bad_day
         _note_contract(context, step, table, [day for day in step.days if limit and day < limit])
@@ -183,18 +191,20 @@ def _publish_pieces(
     *,
     days: Sequence[date],
     upstream: Collection[str] | None,
+    also: Also | None,
     info: Mapping[str, Any],
 ) -> Written:
     """Publish ``days`` piece by piece, oldest first; pieces that an interrupted run has done stay as they are."""
     versions: list[Version] = []
     changed: list[date | None] = []
     for chosen in pieces.cut(step, table, days):
-        piece = pieces.piece(step, table, chosen, upstream=upstream)
+        part = step.for_days(chosen)
+        piece = pieces.piece(step, table, chosen, upstream=upstream, also=also(part) if also else "")
         if piece.done:
             versions += piece.done
         else:
             about = {**step.recorded(), **info, pieces.BASIS: piece.basis}
-            done = write(step.engine, table, compute(step.for_days(chosen)), days=chosen, info=about)
+            done = write(step.engine, table, compute(part), days=chosen, info=about)
             versions, changed = [*versions, *done.versions], [*changed, *done.changed_days]
         if len(chosen) < len(days):
             _say_progress(context, table, versions, days, again=not piece.done)

@@ -59,7 +59,8 @@ def _customer_identities(frame: Frame) -> dg.AssetsDefinition:
                 step,
                 table,
                 found.on,
-                upstream=frame.upstream(table.name),
+                upstream={*frame.upstream(table.name), identities.LINKS},
+                also=identities.undone,
                 passed=[checks.shared_result(table, found.set_aside)],
                 plot=lambda _: {"merges": found.merges},
             )

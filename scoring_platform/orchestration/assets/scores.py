@@ -16,6 +16,7 @@ def score_assets(frame: Frame) -> list[dg.AssetsDefinition]:
             "score_models",
             models.score_models,
             deps=("customer_activity", "customer_identities", "nps_responses"),
+            also=models.in_force,
         ),
         table_asset(
             frame,
