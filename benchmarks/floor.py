@@ -19,7 +19,7 @@ def one_day(home: Path, day: date) -> int:
     out.mkdir(exist_ok=True)
     with duckdb.connect(config={"temp_directory": str(home / "tmp")}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        for name, query in _statements(lake, day).items():
+        for name, query in {**_measured(lake, day), **_judged(day)}.items():
             connection.execute(f"CREATE TEMP TABLE {name} AS {query}")
             if name in {"profile", "scored", "segments"}:
                 connection.execute(f"COPY {name} TO '{out / name}.parquet' (FORMAT parquet, COMPRESSION zstd)")
@@ -27,7 +27,8 @@ def one_day(home: Path, day: date) -> int:
     return int(rows)
 
 
-def _statements(lake: Path, day: date) -> dict[str, str]:
+def _measured(lake: Path, day: date) -> dict[str, str]:
+    """What is known of everyone, up to the profile."""
     facts = f"read_parquet('{lake}/customer_activity/*/*.parquet', hive_partitioning = true)"
     today = f"as_of={day}/*.parquet"
     d = f"DATE '{day}'"
@@ -76,6 +77,13 @@ def _statements(lake: Path, day: date) -> dict[str, str]:
             LEFT JOIN read_parquet('{lake}/raw_customers/{today}') AS accounts USING (customer_ref)
             LEFT JOIN bought USING (customer_id) LEFT JOIN lately USING (customer_id)
             LEFT JOIN answered USING (customer_id) LEFT JOIN allowed USING (customer_id)""",
+    }
+
+
+def _judged(day: date) -> dict[str, str]:
+    """Bands, total and segment of everyone."""
+    d = f"DATE '{day}'"
+    return {
         "limits": f"""
             SELECT quantile_disc({d} - last_order_on, [0.2, 0.4, 0.6, 0.8]) AS by_r,
                    quantile_disc(order_days_365d, [0.2, 0.4, 0.6, 0.8]) AS by_f,
